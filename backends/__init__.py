@@ -1,0 +1,1 @@
+"""The execution targets: one file each."""

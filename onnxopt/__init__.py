@@ -1,0 +1,5 @@
+"""onnxopt: rewrite, verify and measure ONNX models."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,94 @@
+"""What a model runs on: facts about a target, and how a session on it is opened."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, dataclass_transform
+
+import numpy as np
+import onnx_ir as ir
+
+Feeds = Mapping[str, np.ndarray]
+"""Arrays by input name."""
+
+Outputs = dict[str, np.ndarray]
+"""Arrays by output name."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """Facts about where a model will run."""
+
+    name: str
+    pipeline: str
+    """The default lossless pipeline, as text."""
+    max_opset: int
+    """The newest version of the default operator set that the target loads."""
+    operators: frozenset[str] = frozenset()
+    """Operators beyond ONNX's own that may be emitted for it, as ``domain::Name``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where one node of a session runs."""
+
+    node: str
+    op_type: str
+    provider: str
+
+
+class Session(abc.ABC):
+    """A model that is loaded and ready to run; a context manager."""
+
+    @abc.abstractmethod
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
+        """Run once; ``outputs`` names the ones wanted, all by default."""
+
+    def fallbacks(self) -> Sequence[Placement]:
+        """Return the nodes that run somewhere else than on the provider that was asked for."""
+        return ()
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free what the session holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Backend(abc.ABC):
+    """An execution target as a value: a frozen dataclass whose fields are its session options."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    @classmethod
+    @abc.abstractmethod
+    def target(cls) -> Target:
+        """Return the facts about this target."""
+
+    @classmethod
+    @abc.abstractmethod
+    def unavailable(cls) -> str | None:
+        """Say why this target cannot be used here and how to get it; None when it can."""
+
+    @abc.abstractmethod
+    def open(self, model: ir.Model | Path) -> Session:
+        """Load a model, or the file of one.
+
+        Raises BackendError when the target is missing or refuses the model.
+        """

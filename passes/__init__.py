@@ -1,0 +1,1 @@
+"""The passes: one file a pass, one folder a family."""
