@@ -1,0 +1,97 @@
+"""Whether ONNX Runtime is installed with a provider, and how to get it when it is not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import textwrap
+
+GET = {
+    "CPUExecutionProvider": 'pip install "onnxopt[cpu]"',
+    "CUDAExecutionProvider": 'pip install "onnxopt[gpu]"',
+    "OpenVINOExecutionProvider": "pip install onnxruntime-openvino",
+    "DmlExecutionProvider": "pip install onnxruntime-directml",
+    "QNNExecutionProvider": "pip install onnxruntime-qnn",
+}
+LEAST_OPSET = 22  # of the oldest runtime that the extras allow
+
+_LOCATION = re.compile(
+    r"^(?:Exception during initialization: )?\S+\.(?:cc|cpp|h|hpp):\d+ .*?\)(?: const)? "
+)
+_STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+
+
+def distributions() -> list[str]:
+    """Return the installed distributions that hold the module ``onnxruntime``, by name."""
+    found = importlib.metadata.packages_distributions().get("onnxruntime", [])
+    return sorted(set(found))
+
+
+def missing(provider: str) -> str | None:
+    """Say why a provider cannot be used here and how to get it; None when it can."""
+    get = GET.get(provider, "install the build of onnxruntime that has it")
+    if importlib.util.find_spec("onnxruntime") is None:
+        return f"onnxruntime is not installed: {get}"
+    import onnxruntime as ort
+
+    there = ort.get_available_providers()
+    if provider in there:
+        return None
+    installed = distributions()
+    held = ", ".join(name.removesuffix("ExecutionProvider") for name in there)
+    if len(installed) > 1:
+        names = " and ".join(installed)
+        return (
+            f"{names} are both installed and overwrite each other, so {provider} is lost: "
+            f"pip uninstall -y {' '.join(installed)}, then {get}"
+        )
+    if provider not in ort.get_all_providers():
+        return f"onnxruntime knows no provider '{provider}'; this build has {held}"
+    remove = f"pip uninstall -y {installed[0]}, then " if installed else ""
+    return f"this onnxruntime has no {provider} (it has {held}): {remove}{get}"
+
+
+def max_opset() -> int:
+    """Return the newest default operator set that the installed runtime loads.
+
+    The runtime itself tells, in its refusal of a model from the far future.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        return LEAST_OPSET
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(_far_future(), options, providers=["CPUExecutionProvider"])
+    except runtime_errors() as error:
+        told = re.search(r"domain ai\.onnx is till opset (\d+)", str(error))
+        if told:
+            return int(told.group(1))
+    return LEAST_OPSET
+
+
+def _far_future() -> bytes:
+    import onnx_ir as ir
+
+    shape, kind = ir.Shape([1]), ir.TensorType(ir.DataType.FLOAT)
+    x = ir.Value(name="x", shape=shape, type=kind)
+    node = ir.Node("", "Identity", [x], outputs=[ir.Value(name="y", shape=shape, type=kind)])
+    graph = ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 1_000_000}, name="g")
+    data: bytes = ir.to_proto(ir.Model(graph, ir_version=8)).SerializeToString()
+    return data
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """Return the errors ONNX Runtime raises, which have no base class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
+
+
+def one_line(error: Exception) -> str:
+    """Return a runtime's message without status codes and C++ places, on one line."""
+    text = _STATUS.sub("", str(error).strip())
+    return textwrap.shorten(_LOCATION.sub("", text), 400, placeholder=" …")

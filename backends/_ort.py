@@ -1,0 +1,120 @@
+"""What the targets on ONNX Runtime share: session options and opening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import onnx_ir as ir
+
+from onnxopt.backends._install import one_line, runtime_errors
+from onnxopt.backends._session import OrtSession
+from onnxopt.backends._weights import split
+from onnxopt.errors import BackendError
+from onnxopt.target import Backend
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+Optimization = Literal["off", "basic", "extended", "all"]
+
+_SILENT = 4
+
+
+class OrtBackend(Backend):
+    """Options of a session of ONNX Runtime; the defaults are the runtime's own."""
+
+    threads: int = 0
+    """Threads inside one operator; 0 is one per physical core."""
+    inter_threads: int = 1
+    """Branches of the graph that run at the same time."""
+    spinning: bool = True
+    """Idle threads wait in a busy loop: faster wake-up, and slower neighbours."""
+    arena: bool = True
+    """Keep freed memory for the next run."""
+    mem_pattern: bool = True
+    """Plan one block for all activations after the first run of a shape."""
+    prepacking: bool = True
+    """Rearrange weights for the kernels when the session opens."""
+    denormal_as_zero: bool = False
+    optimization: Optimization = "all"
+    """How far the runtime rewrites the graph itself; ``all`` adds layouts to ``extended``."""
+    save_optimized: Path | None = None
+    """Where to write the graph that the runtime runs, after its own rewriting."""
+
+    def providers(self) -> list[tuple[str, dict[str, str]]]:
+        """Return the provider this target is and its options."""
+        raise NotImplementedError
+
+    def open(self, model: ir.Model | Path) -> OrtSession:
+        """Load a model; weights of an in-memory one are shared with it, not copied.
+
+        Raises BackendError when the provider is missing or refuses the model.
+        """
+        why = self.unavailable()
+        if why is not None:
+            raise BackendError(why)
+        (provider, settings), *_ = self.providers()
+        session, weights = self._create(model, provider, settings)
+        if provider not in session.get_providers():
+            raise BackendError(f"{provider} did not start, though this onnxruntime has it")
+        return OrtSession(session, provider, weights)
+
+    def _create(
+        self, model: ir.Model | Path, provider: str, settings: Mapping[str, str]
+    ) -> tuple[ort.InferenceSession, list[ort.OrtValue]]:
+        import onnxruntime as ort
+
+        options = self.session_options()
+        if provider != "CPUExecutionProvider":
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        weights: list[ort.OrtValue] = []
+        source: str | bytes = "" if isinstance(model, ir.Model) else str(model)
+        try:
+            if isinstance(model, ir.Model):
+                source, apart = split(model)
+                weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in apart.values()]
+                options.add_external_initializers(list(apart), weights)
+            return ort.InferenceSession(
+                source, options, providers=[(provider, dict(settings))], enable_fallback=0
+            ), weights
+        except runtime_errors() as error:
+            what = f"'{model}'" if isinstance(model, Path) else f"'{model.graph.name}'"
+            raise BackendError(f"onnxruntime refuses {what}: {one_line(error)}") from error
+
+    def session_options(self) -> ort.SessionOptions:
+        """Translate the fields into the runtime's options."""
+        import onnxruntime as ort
+
+        levels = ort.GraphOptimizationLevel
+        options = ort.SessionOptions()
+        options.log_severity_level = _SILENT
+        options.intra_op_num_threads = self.threads
+        if self.inter_threads > 1:
+            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+            options.inter_op_num_threads = self.inter_threads
+        options.enable_cpu_mem_arena = self.arena
+        options.enable_mem_pattern = self.mem_pattern
+        options.graph_optimization_level = {
+            "off": levels.ORT_DISABLE_ALL,
+            "basic": levels.ORT_ENABLE_BASIC,
+            "extended": levels.ORT_ENABLE_EXTENDED,
+            "all": levels.ORT_ENABLE_ALL,
+        }[self.optimization]
+        for key, value in self._entries().items():
+            options.add_session_config_entry(key, value)
+        if self.save_optimized is not None:
+            options.optimized_model_filepath = str(self.save_optimized)
+        return options
+
+    def _entries(self) -> dict[str, str]:
+        entries: dict[str, str] = {}
+        if not self.spinning:
+            entries["session.intra_op.allow_spinning"] = "0"
+            entries["session.inter_op.allow_spinning"] = "0"
+        if not self.prepacking:
+            entries["session.disable_prepacking"] = "1"
+        if self.denormal_as_zero:
+            entries["session.set_denormal_as_zero"] = "1"
+        return entries
