@@ -1,0 +1,142 @@
+"""What passes and targets there are: the file system is the registry, entry points extend it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from onnxopt.base import Pass
+from onnxopt.errors import UsageError
+from onnxopt.rewrite import Rule, RulePass
+from onnxopt.rewrite.engine import NamedRule
+from onnxopt.spec import nearest
+from onnxopt.target import Backend
+
+_ROOTS = {"passes": "onnxopt.passes", "backends": "onnxopt.backends"}
+
+
+@functools.cache
+def _files(kind: str) -> Mapping[str, str]:
+    """Return the modules of a kind by name: ``fuse/gelu`` is ``onnxopt.passes.fuse.gelu``."""
+    root = _ROOTS[kind]
+    spec = importlib.util.find_spec(root)
+    found: dict[str, str] = {}
+    for folder in [Path(place) for place in (spec.submodule_search_locations or ()) if spec]:
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            if not any(part.startswith("_") for part in parts):
+                found["/".join(parts).replace("_", "-")] = ".".join((root, *parts))
+    return MappingProxyType(found)
+
+
+@functools.cache
+def _plugins(kind: str) -> Mapping[str, importlib.metadata.EntryPoint]:
+    """Return what other packages add; a name that is taken is an error naming both."""
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry in importlib.metadata.entry_points(group=f"onnxopt.{kind}"):
+        if entry.name in _files(kind) or entry.name in found:
+            other = found[entry.name].value if entry.name in found else "onnxopt itself"
+            raise UsageError(f"'{entry.name}' is provided by {entry.value} and by {other}")
+        found[entry.name] = entry
+    return MappingProxyType(found)
+
+
+def families() -> tuple[str, ...]:
+    """Return the families of passes: the folders."""
+    return tuple(sorted({name.rpartition("/")[0] for name in _files("passes")} - {""}))
+
+
+def passes() -> tuple[str, ...]:
+    """Return the names of all passes and families."""
+    return tuple(sorted({*_files("passes"), *families(), *_plugins("passes")}))
+
+
+def targets() -> tuple[str, ...]:
+    """Return the names of all execution targets."""
+    return tuple(sorted({*_files("backends"), *_plugins("backends")}))
+
+
+@functools.cache
+def find_pass(name: str) -> type[Pass]:
+    """Return the pass, rule file or family of this name.
+
+    Raises UsageError with the nearest name where there is none.
+    """
+    if name in _files("passes"):
+        return _pass_of(importlib.import_module(_files("passes")[name]), name)
+    if name in families():
+        return _family(name)
+    if name in _plugins("passes"):
+        loaded = _plugins("passes")[name].load()
+        return _pass_of(loaded, name) if isinstance(loaded, ModuleType) else loaded
+    raise UsageError(f"unknown pass '{name}'{nearest(name, passes())}")
+
+
+@functools.cache
+def find_backend(name: str) -> type[Backend]:
+    """Return the execution target of this name.
+
+    Raises UsageError with the nearest name where there is none.
+    """
+    loaded: Any
+    if name in _files("backends"):
+        loaded = importlib.import_module(_files("backends")[name])
+    elif name in _plugins("backends"):
+        loaded = _plugins("backends")[name].load()
+    else:
+        known = targets()
+        hint = nearest(name, known) or f"; there are: {', '.join(known)}"
+        raise UsageError(f"unknown target '{name}'{hint}")
+    if not isinstance(loaded, ModuleType):
+        return loaded
+    return next(_own(loaded, Backend))
+
+
+def _own(module: ModuleType, kind: type[Any]) -> Iterator[type[Any]]:
+    for found in vars(module).values():
+        own = inspect.isclass(found) and found.__module__ == module.__name__
+        if own and issubclass(found, kind) and not inspect.isabstract(found):
+            yield found
+
+
+def _pass_of(module: ModuleType, name: str) -> type[Pass]:
+    own = next(_own(module, Pass), None)
+    if own is not None:
+        return own
+    rules = _rules(module, name)
+    if not rules:
+        raise UsageError(f"{module.__name__} defines neither a Pass nor a Rule")
+    return _rule_pass(name, module.__doc__ or "", rules)
+
+
+def _rules(module: ModuleType, name: str) -> tuple[NamedRule, ...]:
+    kinds = list(_own(module, Rule))
+    if len(kinds) == 1:
+        return (NamedRule(name, kinds[0]()),)
+    return tuple(NamedRule(f"{name}:{_kebab(kind.__name__)}", kind()) for kind in kinds)
+
+
+def _family(name: str) -> type[Pass]:
+    """Return one pass that applies the rules of all files in a folder together."""
+    members = [member for member in _files("passes") if member.rpartition("/")[0] == name]
+    found = [find_pass(member) for member in members]
+    rules = tuple(rule for kind in found if issubclass(kind, RulePass) for rule in kind.rules)
+    package = importlib.import_module(f"{_ROOTS['passes']}.{name.replace('-', '_')}")
+    return _rule_pass(name, package.__doc__ or "", rules)
+
+
+def _rule_pass(name: str, doc: str, rules: tuple[NamedRule, ...]) -> type[Pass]:
+    contents = {"name": name, "rules": rules, "__doc__": doc, "__module__": __name__}
+    return type(name, (RulePass,), contents)
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()

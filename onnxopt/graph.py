@@ -1,0 +1,241 @@
+"""Questions and small edits on onnx-ir graphs that passes and rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+
+class Names:
+    """Hands out value names that no graph of a model uses, whatever scope they are used in."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._taken: set[str] | None = None
+
+    def fresh(self, base: str) -> str:
+        """Return ``base``, or ``base_1``, ``base_2``, … where it is taken, and take it."""
+        if self._taken is None:
+            self._taken = set(_value_names(self._model))
+        name, count = base, 0
+        while not name or name in self._taken:
+            count += 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def _value_names(model: ir.Model) -> Iterator[str]:
+    for graph in graphs(model):
+        yield from (value.name or "" for value in graph.inputs)
+        yield from graph.initializers
+        for node in graph:
+            yield from (value.name or "" for value in node.outputs)
+
+
+def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    """Yield the graphs in a node's attributes (the bodies of If, Loop and Scan)."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+            yield from attribute.as_graphs()
+
+
+def nested(graph: ir.Graph) -> Iterator[ir.Graph]:
+    """Yield a graph and every graph inside it, outer ones first, without recursion."""
+    pending = [graph]
+    while pending:
+        current = pending.pop()
+        yield current
+        for node in current:
+            if node.attributes:
+                pending.extend(subgraphs(node))
+
+
+def graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    """Yield every graph of a model: the main one, those inside it, then those of its functions."""
+    yield from nested(model.graph)
+    for function in model.functions.values():
+        yield from nested(function.graph)
+
+
+def tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """Return the constant tensor behind a value, without reading it; None if it may vary.
+
+    An initializer that is also a graph input is a default which the caller may override.
+    """
+    if value is None:
+        return None
+    if value.is_initializer():
+        return None if value.is_graph_input() else value.const_value
+    node = value.producer()
+    if node is None or node.op_type != "Constant" or node.domain:
+        return None
+    attribute = next(iter(node.attributes.values()), None)
+    if attribute is None or attribute.is_ref():
+        return None
+    return _constant_attribute(attribute)
+
+
+def _constant_attribute(attribute: ir.Attr) -> ir.TensorProtocol | None:
+    match attribute.name:
+        case "value":
+            return attribute.as_tensor()
+        case "value_float" | "value_floats":
+            return ir.tensor(np.asarray(attribute.value, dtype=np.float32))
+        case "value_int" | "value_ints":
+            return ir.tensor(np.asarray(attribute.value, dtype=np.int64))
+        case _:
+            return None
+
+
+def array(value: ir.Value | None, *, at_most: int | None = None) -> np.ndarray | None:
+    """Return the contents of a constant of at most so many elements, None of any other value."""
+    found = tensor(value)
+    if found is None or (at_most is not None and found.size > at_most):
+        return None
+    return found.numpy()
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """Return the single number a constant holds (its elements may all be that number)."""
+    found = array(value, at_most=1)
+    if found is None or found.size != 1 or found.dtype.kind not in "fiub":
+        return None
+    return float(found.reshape(())[()])
+
+
+def ints(value: ir.Value | None) -> tuple[int, ...] | None:
+    """Return the contents of a small constant of integers, flattened."""
+    found = array(value, at_most=4096)
+    if found is None or found.dtype.kind not in "iu":
+        return None
+    return tuple(int(element) for element in found.reshape(-1))
+
+
+def dims(value: ir.Value | None) -> tuple[int | str | None, ...] | None:
+    """Return a value's shape as integers, names and None; None where the rank is unknown."""
+    if value is None or value.shape is None:
+        return None
+    return tuple(d if isinstance(d, int) else d.value for d in value.shape)
+
+
+def static(value: ir.Value | None) -> tuple[int, ...] | None:
+    """Return a value's shape where every dimension is a known integer."""
+    if value is None or value.shape is None:
+        return None
+    found = tuple(value.shape)
+    return tuple(d for d in found if isinstance(d, int)) if value.shape.is_static() else None
+
+
+def rank(value: ir.Value | None) -> int | None:
+    """Return the number of dimensions, where it is known."""
+    return None if value is None or value.shape is None else len(value.shape)
+
+
+def same_shape(one: ir.Value | None, other: ir.Value | None) -> bool:
+    """Return whether two values are known to have one shape: equal integers and equal names."""
+    left, right = dims(one), dims(other)
+    return left is not None and left == right and None not in left
+
+
+def attr_int(node: ir.Node, name: str, default: int) -> int:
+    """Return an integer attribute, or its default where it is absent."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_int()
+
+
+def attr_ints(node: ir.Node, name: str) -> tuple[int, ...] | None:
+    """Return a list of integers, None where it is absent."""
+    attribute = node.attributes.get(name)
+    return None if attribute is None else tuple(attribute.as_ints())
+
+
+def attr_float(node: ir.Node, name: str, default: float) -> float:
+    """Return a number attribute, or its default where it is absent."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_float()
+
+
+def attr_str(node: ir.Node, name: str, default: str) -> str:
+    """Return a string attribute, or its default where it is absent."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_string()
+
+
+def used(value: ir.Value) -> bool:
+    """Return whether a node reads the value or its graph returns it."""
+    return value.is_graph_output() or bool(value.uses())
+
+
+def sole_use(value: ir.Value) -> bool:
+    """Return whether exactly one input of one node reads the value and no graph returns it."""
+    return not value.is_graph_output() and len(value.uses()) == 1
+
+
+def opset(model: ir.Model, domain: str = "") -> int:
+    """Return the version of an operator set that a model imports, 0 where it imports none."""
+    return model.opset_imports.get(domain, 0)
+
+
+def detach(node: ir.Node) -> None:
+    """Let go of all inputs, so that they no longer count the node as a use."""
+    for index, value in enumerate(node.inputs):
+        if value is not None:
+            node.replace_input_with(index, None)
+
+
+def release(node: ir.Node) -> None:
+    """Let go of the inputs of a node and of all nodes inside its bodies, which reach outside."""
+    detach(node)
+    for body in [inner for graph in subgraphs(node) for inner in nested(graph)]:
+        for inside in body:
+            detach(inside)
+
+
+def remove_dead(nodes: Iterable[ir.Node]) -> list[ir.Node]:
+    """Remove those of the nodes that nothing uses, then what only they used; return them all."""
+    removed: list[ir.Node] = []
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node.graph is None or any(used(value) for value in node.outputs):
+            continue
+        producers = [value.producer() for value in node.inputs if value is not None]
+        release(node)
+        node.graph.remove(node)
+        removed.append(node)
+        pending.extend(producer for producer in producers if producer is not None)
+    return removed
+
+
+def replaceable(old: ir.Value, new: ir.Value) -> bool:
+    """Return whether ``new`` can take the place of ``old``.
+
+    Only for a graph's output may it not: there the other must come from a node of the same graph,
+    to take the name over, and be no output itself.
+    """
+    if not old.is_graph_output():
+        return True
+    producer = new.producer()
+    return producer is not None and not new.is_graph_output() and producer.graph is old.graph
+
+
+def replace(old: ir.Value, new: ir.Value, *, fresh: bool = False) -> None:
+    """Let ``new`` take the place of ``old`` everywhere, where it is ``replaceable``.
+
+    A graph's output keeps its name, type and shape. A ``fresh`` value, made to replace the old one,
+    takes over its name too, and what was known of its type and shape.
+    """
+    output = old.is_graph_output()
+    if output or new.shape is None:
+        new.shape = old.shape
+    if output or new.type is None:
+        new.type = old.type
+    if output or fresh:
+        name, old.name = old.name, None
+        new.name = name
+    old.replace_all_uses_with(new, replace_graph_outputs=True)

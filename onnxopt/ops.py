@@ -1,0 +1,101 @@
+"""Facts about operators, as rows: what the engine may know without naming an operator."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+COMMUTATIVE = frozenset(
+    ("", name)
+    for name in (
+        "Add",
+        "And",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Equal",
+        "Max",
+        "Min",
+        "Mul",
+        "Or",
+        "Sum",
+        "Xor",
+    )
+)
+"""Operators whose two operands may be exchanged."""
+
+RANDOM = frozenset(
+    ("", name)
+    for name in (
+        "Bernoulli",
+        "Dropout",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    )
+)
+"""Operators that draw random numbers, at least in some mode: never folded, never merged."""
+
+STANDARD_DOMAINS = frozenset(("", "ai.onnx.ml"))
+"""Domains whose operators are pure functions of their inputs and attributes, ``RANDOM`` apart."""
+
+ELEMENTWISE = frozenset(
+    (
+        "Abs",
+        "Acos",
+        "Acosh",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "Cast",
+        "Ceil",
+        "Celu",
+        "Clip",
+        "Cos",
+        "Cosh",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Gelu",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Log",
+        "Mish",
+        "Neg",
+        "Not",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Selu",
+        "Shrink",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Swish",
+        "Tan",
+        "Tanh",
+        "ThresholdedRelu",
+    )
+)
+"""Operators of the default domain that treat each element of their first input alone."""
+
+
+def key(node: ir.Node) -> tuple[str, str]:
+    """Return the operator of a node as (domain, name); ``ai.onnx`` is the empty domain."""
+    return node.domain, node.op_type
+
+
+def pure(node: ir.Node) -> bool:
+    """Return whether equal inputs give equal outputs and nothing else happens."""
+    return node.domain in STANDARD_DOMAINS and key(node) not in RANDOM

@@ -1,0 +1,175 @@
+"""Passes one after another, as a value with a text form."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import onnx_ir.passes
+
+from onnxopt import catalogue
+from onnxopt.base import Context, Observer, Pass
+from onnxopt.errors import UsageError
+from onnxopt.rewrite import RulePass
+from onnxopt.spec import Tokens, read_options, write_options
+
+_ROUNDS = 30
+"""Rounds after which a ``repeat`` stops although its passes still find something."""
+
+
+class Foreign(Pass):
+    """A pass of onnx-ir's, or a rule set of onnxscript's, named ``module:object``."""
+
+    spec: str
+    step: Any
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Run it on the model itself; one that makes a new model has its parts moved over."""
+        if not context.gate.permit(self.spec, "model"):
+            return 0
+        if hasattr(self.step, "apply_to_model"):
+            return int(self.step.apply_to_model(model))
+        result = self.step(model)
+        if result.model is not model:
+            model.graph = result.model.graph
+            model.functions.clear()
+            model.functions.update(result.model.functions)
+        return int(result.modified)
+
+    def __str__(self) -> str:
+        return self.spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat:
+    """Steps repeated until a round changes nothing."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return f"repeat({_join(self.steps)})"
+
+
+Step = Pass | Repeat
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """A sequence of passes: ``fold-constants, repeat(fuse, dce)``."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, steps: Iterable[Step | onnx_ir.passes.PassBase | Any]) -> Pipeline:
+        """Make a pipeline of our passes, onnx-ir's and onnxscript's rule sets."""
+        return cls(tuple(_adopt(step) for step in steps))
+
+    @classmethod
+    def parse(cls, text: str) -> Pipeline:
+        """Read a pipeline; UsageError points at what is wrong and suggests the nearest name."""
+        tokens = Tokens(text)
+        steps = _parse_steps(tokens) if tokens.peek() else ()
+        if tokens.peek():
+            tokens.fail(f"unexpected '{tokens.peek()}'")
+        return cls(steps)
+
+    def __str__(self) -> str:
+        return _join(self.steps)
+
+    def without(self, names: Sequence[str]) -> Pipeline:
+        """Return the pipeline without the passes of these names; unknown names are UsageErrors.
+
+        Skipping one file of a family leaves the others of the family in place.
+        """
+        for name in names:
+            catalogue.find_pass(name)
+        return Pipeline(_without(self.steps, frozenset(names)))
+
+    def run(self, model: ir.Model, context: Context, observers: Sequence[Observer] = ()) -> int:
+        """Run all passes on the model, in place; return the number of changes."""
+        return sum(_run(step, model, context, observers) for step in self.steps)
+
+
+def _run(step: Step, model: ir.Model, context: Context, observers: Sequence[Observer]) -> int:
+    if isinstance(step, Repeat):
+        total = 0
+        for _ in range(_ROUNDS):
+            changes = sum(_run(inner, model, context, observers) for inner in step.steps)
+            total += changes
+            if not changes:
+                break
+        return total
+    for observer in observers:
+        observer.before(step, model)
+    context.gate.scope = str(step) if isinstance(step, Foreign) else step.name
+    changes = step.run(model, context)
+    for observer in reversed(observers):
+        observer.after(step, model, changes)
+    return changes
+
+
+def _adopt(step: Any) -> Step:
+    if isinstance(step, Pass | Repeat):
+        return step
+    if isinstance(step, onnx_ir.passes.PassBase):
+        return Foreign(spec=f"{type(step).__module__}:{type(step).__qualname__}", step=step)
+    if hasattr(step, "apply_to_model"):
+        return Foreign(spec=f"{type(step).__module__}:{type(step).__qualname__}", step=step)
+    raise UsageError(f"not a pass: {step!r}; give a Pass, an onnx_ir pass or a rule set")
+
+
+def _parse_steps(tokens: Tokens) -> tuple[Step, ...]:
+    steps = [_parse_step(tokens)]
+    while tokens.peek() == ",":
+        tokens.take()
+        steps.append(_parse_step(tokens))
+    return tuple(steps)
+
+
+def _parse_step(tokens: Tokens) -> Step:
+    name = tokens.word("the name of a pass")
+    if name == "repeat" and tokens.peek() == "(":
+        tokens.take()
+        inner = _parse_steps(tokens)
+        tokens.expect(")")
+        return Repeat(inner)
+    if ":" in name:
+        return _foreign(name, tokens)
+    try:
+        kind = catalogue.find_pass(name)
+    except UsageError as problem:
+        tokens.fail(str(problem), back=1)
+    options = read_options(tokens, kind)
+    return kind(**options)
+
+
+def _foreign(spec: str, tokens: Tokens) -> Pass:
+    module, _, attribute = spec.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as problem:
+        tokens.fail(f"cannot import '{spec}': {problem}", back=1)
+    return Foreign(spec=spec, step=found() if isinstance(found, type) else found)
+
+
+def _join(steps: Iterable[Step]) -> str:
+    return ", ".join(_text(step) for step in steps)
+
+
+def _text(step: Step) -> str:
+    return str(step) if isinstance(step, Repeat | Foreign) else step.name + write_options(step)
+
+
+def _without(steps: Iterable[Step], names: frozenset[str]) -> tuple[Step, ...]:
+    kept: list[Step] = []
+    for step in steps:
+        if isinstance(step, Repeat):
+            inner = _without(step.steps, names)
+            if inner:
+                kept.append(Repeat(inner))
+        elif step.name not in names:
+            kept.append(step.without(names) if isinstance(step, RulePass) else step)
+    return tuple(kept)

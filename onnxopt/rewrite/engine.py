@@ -1,0 +1,215 @@
+"""Applies rules to every graph of a model until none applies: cost linear in the graph."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context, Pass
+from onnxopt.errors import OnnxoptError
+from onnxopt.rewrite.builder import Builder
+from onnxopt.rewrite.match import match
+from onnxopt.rewrite.rule import Decline, Match, Rule
+
+_ROUNDS = 50
+"""Scans of one graph before a set of rules counts as one that never comes to rest."""
+
+
+class NamedRule:
+    """A rule under the name that reports and quarantine know it by."""
+
+    def __init__(self, name: str, rule: Rule) -> None:
+        self.name = name
+        self.rule = rule
+
+    @property
+    def file(self) -> str:
+        """The name of the file that defines it."""
+        return self.name.partition(":")[0]
+
+
+class RulePass(Pass):
+    """Apply a set of rules."""
+
+    rules: ClassVar[tuple[NamedRule, ...]] = ()
+
+    skip: tuple[str, ...] = ()
+    """Names of rules, or of files of rules, that are left out."""
+
+    def without(self, names: Iterable[str]) -> RulePass:
+        """Return this pass with some of its rules, or files of rules, left out."""
+        own = {part for named in self.rules for part in (named.name, named.file)}
+        skip = {*self.skip, *(own & set(names))}
+        return dataclasses.replace(self, skip=tuple(sorted(skip)))
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Apply the rules in every graph, subgraph and function; return how often they did."""
+        rules = [n for n in self.rules if n.name not in self.skip and n.file not in self.skip]
+        names = graph.Names(model)
+        changes = 0
+        for home in list(graph.nested(model.graph)):
+            changes += _Rewriting(rules, home, model.opset_imports, names, context).run()
+        for function in model.functions.values():
+            for home in list(graph.nested(function.graph)):
+                imports = function.opset_imports
+                scope = _Rewriting(rules, home, imports, names, context, in_function=True)
+                changes += scope.run()
+        return changes
+
+
+class _Rewriting:
+    """One graph being rewritten."""
+
+    def __init__(
+        self,
+        rules: Sequence[NamedRule],
+        home: ir.Graph,
+        imports: dict[str, int],
+        names: graph.Names,
+        context: Context,
+        *,
+        in_function: bool = False,
+    ) -> None:
+        self.home = home
+        self.imports = imports
+        self.opset = imports.get("", 0)
+        self.names = names
+        self.context = context
+        self.in_function = in_function
+        self.by_root = _index(rules, self.opset, context)
+        self.refused: set[tuple[str, ir.Node]] = set()
+        self.unsorted = False
+
+    def run(self) -> int:
+        """Scan until a scan changes nothing."""
+        total = 0
+        for _ in range(_ROUNDS):
+            changes = self._scan() if self.by_root else 0
+            total += changes
+            if self.unsorted:
+                self.home.sort()
+                self.unsorted = False
+            if not changes:
+                return total
+        rules = ", ".join(sorted({named.name for some in self.by_root.values() for named in some}))
+        raise OnnxoptError(f"the rules {rules} undo one another: no rest after {_ROUNDS} scans")
+
+    def _scan(self) -> int:
+        pending = deque(node for node in self.home if self._rules(node))
+        waiting = set(pending)
+        changes = 0
+        while pending:
+            node = pending.popleft()
+            waiting.discard(node)
+            if node.graph is not self.home:
+                continue
+            touched = self._rewrite(node)
+            if touched is None:
+                continue
+            changes += 1
+            for other in touched:
+                if other not in waiting and other.graph is self.home and self._rules(other):
+                    waiting.add(other)
+                    pending.append(other)
+        return changes
+
+    def _rules(self, node: ir.Node) -> Sequence[NamedRule]:
+        return self.by_root.get((node.domain, node.op_type), ())
+
+    def _rewrite(self, node: ir.Node) -> list[ir.Node] | None:
+        """Apply the first rule that fits; return the nodes worth another look."""
+        for named in self._rules(node):
+            found = match(named.rule, node)
+            if found is None or (named.name, node) in self.refused:
+                continue
+            touched = self._apply(named, node, found)
+            if touched is not None:
+                return touched
+        return None
+
+    def _apply(self, named: NamedRule, node: ir.Node, found: Match) -> list[ir.Node] | None:
+        olds = _outputs(named.rule, found)
+        base = olds[0].name or node.op_type
+        builder = Builder(
+            self.context,
+            self.home,
+            self.opset,
+            self.names,
+            base,
+            in_function=self.in_function,
+        )
+        try:
+            news = named.rule.apply(builder, node, found)
+        except Decline:
+            builder.drop()
+            return None
+        news = _kept_outputs(builder, node, olds, news)
+        if news is None or not self.context.gate.permit(named.name, base):
+            builder.drop()
+            self.refused.add((named.name, node))
+            return None
+        return self._commit(named, node, found, builder, olds, news)
+
+    def _commit(
+        self,
+        named: NamedRule,
+        node: ir.Node,
+        found: Match,
+        builder: Builder,
+        olds: Sequence[ir.Value],
+        news: Sequence[ir.Value],
+    ) -> list[ir.Node]:
+        builder.keep(node)
+        for domain in builder.domains - self.imports.keys():
+            self.imports[domain] = 1
+        self.unsorted |= len(named.rule.outputs) > 1
+        for made in builder.nodes:
+            made.meta["onnxopt.rule"] = named.name
+        for old, new in zip(olds, news, strict=True):
+            graph.replace(old, new, fresh=new.producer() in builder.nodes)
+        sources = [value.producer() for value in node.inputs if value is not None]
+        graph.remove_dead(found.nodes.values())
+        consumers = [user for new in news for user in new.consumers()]
+        alive = (source for source in sources if source is not None)
+        return [*builder.nodes, *consumers, *alive]
+
+
+def _index(
+    rules: Iterable[NamedRule], opset: int, context: Context
+) -> Mapping[tuple[str, str], list[NamedRule]]:
+    """Return the rules that apply at this opset and on this target, by the root's operator."""
+    index: dict[tuple[str, str], list[NamedRule]] = {}
+    for named in rules:
+        rule = named.rule
+        if rule.since <= opset <= rule.until and context.target.operators.issuperset(rule.needs):
+            for op_type in rule.root.op_types:
+                index.setdefault((rule.root.domain, op_type), []).append(named)
+    return index
+
+
+def _outputs(rule: Rule, found: Match) -> list[ir.Value]:
+    values = []
+    for output in rule.outputs:
+        op, index = (output.op, output.index) if hasattr(output, "op") else (output, 0)
+        values.append(found.nodes[id(op)].outputs[index])
+    return values
+
+
+def _kept_outputs(
+    builder: Builder, node: ir.Node, olds: Sequence[ir.Value], news: tuple[ir.Value, ...]
+) -> list[ir.Value] | None:
+    """Copy a value that cannot become a graph's output itself; None where that gains nothing."""
+    kept = []
+    for old, new in zip(olds, news, strict=True):
+        producer = new.producer()
+        fresh = producer in builder.nodes and not new.is_graph_output()
+        stays = not fresh and not graph.replaceable(old, new)
+        if stays and node.op_type == "Identity":
+            return None
+        kept.append(builder.Identity(new) if stays else new)
+    return kept

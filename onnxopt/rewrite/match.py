@@ -1,0 +1,190 @@
+"""Matching a pattern against a graph, backwards from a node, with backtracking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.ops import COMMUTATIVE
+from onnxopt.rewrite.pattern import Attr, Const, Either, Node, Number, Op, Opt, Output, Rest, Var
+from onnxopt.rewrite.rule import Match, Rule
+
+Operand = ir.Value | tuple[ir.Value | None, ...] | None
+Goal = tuple[Node, Operand]
+
+_TOLERANCE = {np.dtype(np.float16): 1e-3}
+
+
+def match(rule: Rule, root: ir.Node) -> Match | None:
+    """Return how a rule's pattern matches at a node, or None."""
+    state = Match()
+    outputs = rule.outputs
+    if isinstance(outputs[0], Op | Output):
+        found = _solve(((outputs[0], _output(outputs[0], root)),), state, root.graph)
+        if found is not None and len(outputs) > 1:
+            found = _further_roots(rule, found, root)
+        if found is not None and (rule.shared or _closed(rule, found)):
+            return found
+    return None
+
+
+def _output(pattern: Op | Output, node: ir.Node) -> ir.Value | None:
+    index = pattern.index if isinstance(pattern, Output) else 0
+    return node.outputs[index] if index < len(node.outputs) else None
+
+
+def _further_roots(rule: Rule, state: Match, root: ir.Node) -> Match | None:
+    """Match the remaining outputs at nodes that read a value matched already."""
+    for output in rule.outputs[1:]:
+        op = output.op if isinstance(output, Output) else output
+        if id(op) in state.nodes:
+            continue
+        found = None
+        for node in _readers(state, op):
+            found = _solve(((output, _output(output, node)),), state, root.graph)
+            if found is not None:
+                break
+        if found is None:
+            return None
+        state = found
+    return state
+
+
+def _readers(state: Match, op: Op) -> Iterator[ir.Node]:
+    seen: set[ir.Node] = set(state.nodes.values())
+    sources = [value for node in state.nodes.values() for value in node.inputs]
+    for value in [*sources, *(v for node in state.nodes.values() for v in node.outputs)]:
+        if value is None:
+            continue
+        for user in value.consumers():
+            if user not in seen and user.op_type in op.op_types:
+                seen.add(user)
+                yield user
+
+
+def _closed(rule: Rule, state: Match) -> bool:
+    """Return whether only matched nodes read the values inside the match."""
+    roots = {id(o.op if isinstance(o, Output) else o) for o in rule.outputs}
+    nodes = set(state.nodes.values())
+    for pattern, node in state.nodes.items():
+        if pattern in roots:
+            continue
+        for value in node.outputs:
+            if value.is_graph_output() or any(user not in nodes for user in value.consumers()):
+                return False
+    return True
+
+
+def _solve(goals: tuple[Goal, ...], state: Match, home: ir.Graph | None) -> Match | None:
+    """Match every goal in order; return the bindings, or None."""
+    while goals:
+        (pattern, value), goals = goals[0], goals[1:]
+        if isinstance(pattern, Var):
+            if not _bind(pattern, value, state):
+                return None
+        elif isinstance(pattern, Number):
+            if not isinstance(value, ir.Value) or not _is_number(value, pattern.value):
+                return None
+        elif isinstance(pattern, Either):
+            return _first(((option, value) for option in pattern.options), goals, state, home)
+        elif isinstance(value, ir.Value):
+            return _solve_op(pattern, value, goals, state, home)
+        else:
+            return None
+    return state
+
+
+def _first(
+    options: Iterator[Goal], goals: tuple[Goal, ...], state: Match, home: ir.Graph | None
+) -> Match | None:
+    for option in options:
+        found = _solve((option, *goals), state.copy(), home)
+        if found is not None:
+            return found
+    return None
+
+
+def _solve_op(
+    pattern: Node, value: ir.Value, goals: tuple[Goal, ...], state: Match, home: ir.Graph | None
+) -> Match | None:
+    op, index = (pattern.op, pattern.index) if isinstance(pattern, Output) else (pattern, 0)
+    node = value.producer()
+    if not isinstance(op, Op) or node is None or value.index() != index:
+        return None
+    if id(op) in state.nodes:
+        return _solve(goals, state, home) if state.nodes[id(op)] is node else None
+    if node.op_type not in op.op_types or node.domain != op.domain or node.graph is not home:
+        return None
+    state = state.copy()
+    if not _attributes(op, node, state):
+        return None
+    state.nodes[id(op)] = node
+    if op.name is not None:
+        state.values[op.name] = node.outputs[0]
+    for operands in _orders(op, node):
+        found = _solve((*operands, *goals), state.copy(), home)
+        if found is not None:
+            return found
+    return None
+
+
+def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
+    """Yield the ways in which a node's inputs can be laid against a pattern's."""
+    patterns, values = op.inputs, tuple(node.inputs)
+    if patterns and isinstance(patterns[-1], Rest):
+        fixed = len(patterns) - 1
+        head = values[:fixed] + (None,) * (fixed - len(values))
+        yield tuple(zip(patterns, (*head, values[fixed:]), strict=True))
+        return
+    while values and values[-1] is None:
+        values = values[:-1]
+    if len(values) > len(patterns):
+        return
+    values += (None,) * (len(patterns) - len(values))
+    yield tuple(zip(patterns, values, strict=True))
+    if len(values) == 2 and (node.domain, node.op_type) in COMMUTATIVE:
+        yield tuple(zip(patterns, values[::-1], strict=True))
+
+
+def _attributes(op: Op, node: ir.Node, state: Match) -> bool:
+    for name, wanted in op.attributes.items():
+        attribute = node.attributes.get(name)
+        if attribute is not None and attribute.is_ref():
+            return False
+        found = None if attribute is None else attribute.value
+        if isinstance(wanted, Attr):
+            if found is None and wanted.default is None:
+                return False
+            state.values[wanted.name] = wanted.default if found is None else found
+        elif isinstance(wanted, str | int | float):
+            if found != wanted:
+                return False
+        elif found is None or tuple(found) != tuple(wanted):
+            return False
+    return True
+
+
+def _bind(variable: Var, value: Operand, state: Match) -> bool:
+    if variable.name in state.values:
+        return state.values[variable.name] is value
+    if value is None and not isinstance(variable, Opt):
+        return False
+    if isinstance(variable, Const) and (
+        not isinstance(value, ir.Value) or graph.tensor(value) is None
+    ):
+        return False
+    state.values[variable.name] = value
+    return True
+
+
+def _is_number(value: ir.Value, wanted: float) -> bool:
+    found = graph.array(value, at_most=4096)
+    if found is None or found.size == 0 or found.dtype.kind not in "fiub":
+        return False
+    first = float(found.flat[0])
+    close = math.isclose(first, wanted, rel_tol=_TOLERANCE.get(found.dtype, 1e-6))
+    return close and (found.size == 1 or bool(np.all(found == found.flat[0])))

@@ -1,0 +1,1 @@
+"""Operators that do nothing go, and chains of one operator become one."""
