@@ -72,6 +72,25 @@ def max_opset() -> int:
     return LEAST_OPSET
 
 
+def operators(provider: str) -> frozenset[str]:
+    """Return what a provider has kernels for beyond ONNX's own, as ``domain::Name``.
+
+    The list comes from the runtime. Internal layouts are left out: only the runtime's own
+    optimizer may place them.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        return frozenset()
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    if not hasattr(state, "get_all_opkernel_def"):
+        return frozenset()
+    return frozenset(
+        f"{kernel.domain}::{kernel.op_name}"
+        for kernel in state.get_all_opkernel_def()
+        if kernel.provider == provider and kernel.domain == "com.microsoft"
+    )
+
+
 def _far_future() -> bytes:
     import onnx_ir as ir
 

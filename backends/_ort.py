@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import onnx_ir as ir
 
-from onnxopt.backends._install import one_line, runtime_errors
-from onnxopt.backends._session import OrtSession
+from onnxopt.backends._install import missing, one_line, runtime_errors
+from onnxopt.backends._session import OrtSession, to_ort_values
 from onnxopt.backends._weights import split
 from onnxopt.errors import BackendError
 from onnxopt.target import Backend
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 Optimization = Literal["off", "basic", "extended", "all"]
+
+HELP = "https://onnxruntime.ai/docs/execution-providers"
 
 _SILENT = 4
 
@@ -43,8 +45,8 @@ class OrtBackend(Backend):
     save_optimized: Path | None = None
     """Where to write the graph that the runtime runs, after its own rewriting."""
 
-    def providers(self) -> list[tuple[str, dict[str, str]]]:
-        """Return the provider this target is and its options."""
+    def provider_settings(self) -> tuple[str, dict[str, str]]:
+        """Return the runtime's name of the provider and the provider's own options."""
         raise NotImplementedError
 
     def open(self, model: ir.Model | Path) -> OrtSession:
@@ -52,14 +54,21 @@ class OrtBackend(Backend):
 
         Raises BackendError when the provider is missing or refuses the model.
         """
-        why = self.unavailable()
+        provider, settings = self.provider_settings()
+        why = missing(provider)
         if why is not None:
             raise BackendError(why)
-        (provider, settings), *_ = self.providers()
         session, weights = self._create(model, provider, settings)
         if provider not in session.get_providers():
-            raise BackendError(f"{provider} did not start, though this onnxruntime has it")
-        return OrtSession(session, provider, weights)
+            raise BackendError(
+                f"{provider} did not start although onnxruntime has it: a driver or a library "
+                f"of the device is missing, see {HELP}"
+            )
+        return self.session(session, weights)
+
+    def session(self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue]) -> OrtSession:
+        """Wrap what the runtime opened."""
+        return OrtSession(session, self.provider_settings()[0], weights)
 
     def _create(
         self, model: ir.Model | Path, provider: str, settings: Mapping[str, str]
@@ -67,21 +76,19 @@ class OrtBackend(Backend):
         import onnxruntime as ort
 
         options = self.session_options()
-        if provider != "CPUExecutionProvider":
-            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         weights: list[ort.OrtValue] = []
-        source: str | bytes = "" if isinstance(model, ir.Model) else str(model)
         try:
-            if isinstance(model, ir.Model):
-                source, apart = split(model)
-                weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in apart.values()]
+            source, apart = split(model) if isinstance(model, ir.Model) else (str(model), {})
+            if apart:
+                weights = list(to_ort_values(apart).values())
                 options.add_external_initializers(list(apart), weights)
-            return ort.InferenceSession(
+            session = ort.InferenceSession(
                 source, options, providers=[(provider, dict(settings))], enable_fallback=0
-            ), weights
+            )
         except runtime_errors() as error:
-            what = f"'{model}'" if isinstance(model, Path) else f"'{model.graph.name}'"
-            raise BackendError(f"onnxruntime refuses {what}: {one_line(error)}") from error
+            what = model.graph.name if isinstance(model, ir.Model) else model
+            raise BackendError(f"onnxruntime refuses '{what}': {one_line(error)}") from error
+        return session, weights
 
     def session_options(self) -> ort.SessionOptions:
         """Translate the fields into the runtime's options."""
@@ -109,7 +116,7 @@ class OrtBackend(Backend):
         return options
 
     def _entries(self) -> dict[str, str]:
-        entries: dict[str, str] = {}
+        entries = {"session.record_ep_graph_assignment_info": "1"}
         if not self.spinning:
             entries["session.intra_op.allow_spinning"] = "0"
             entries["session.inter_op.allow_spinning"] = "0"

@@ -85,8 +85,6 @@ class OrtSession(Session):
 
         Raises BackendError when the runtime is too old to tell.
         """
-        if self._provider == "CPUExecutionProvider":
-            return ()
         if not hasattr(self.raw, "get_provider_graph_assignment_info"):
             raise BackendError(
                 "this onnxruntime does not say where nodes run: upgrade it to 1.24 or later"

@@ -11,13 +11,15 @@ import onnx_ir as ir
 APART_FROM = 1024
 """Bytes from which an initializer travels beside the protobuf instead of inside it."""
 
-_PLAIN = frozenset(
+_INSIDE = frozenset(
     {
-        *(ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BOOL),
-        *(ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64),
-        *(ir.DataType.UINT8, ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64),
+        *(ir.DataType.STRING, ir.DataType.UNDEFINED),
+        *(kind for kind in ir.DataType if kind.name.startswith(("INT2", "UINT2", "INT4", "UINT4"))),
+        *(kind for kind in ir.DataType if kind.name.startswith(("FLOAT4", "FLOAT6"))),
+        *(kind for kind in ir.DataType if kind.name.startswith(("FLOAT8E8", "COMPLEX"))),
     }
 )
+"""Types that the runtime takes only inside the protobuf."""
 
 
 def split(model: ir.Model) -> tuple[bytes, dict[str, np.ndarray]]:
@@ -28,30 +30,62 @@ def split(model: ir.Model) -> tuple[bytes, dict[str, np.ndarray]]:
 
     Raises ValueError when what must stay inside is more than a protobuf can hold (2 GB).
     """
-    with _stand_ins(model) as apart:
-        data = ir.to_proto(model).SerializeToString()
-    return data, apart
+    with _stand_ins(model, apart_from=APART_FROM) as apart:
+        return _bytes(model), apart
+
+
+def whole(model: ir.Model) -> bytes:
+    """Serialize a model with all its weights inside; external data is read.
+
+    Raises ValueError above 2 GB.
+    """
+    with _stand_ins(model, apart_from=None):
+        return _bytes(model)
+
+
+def _bytes(model: ir.Model) -> bytes:
+    data: bytes = ir.to_proto(model).SerializeToString()
+    return data
 
 
 @contextlib.contextmanager
-def _stand_ins(model: ir.Model) -> Iterator[dict[str, np.ndarray]]:
+def _stand_ins(model: ir.Model, *, apart_from: int | None) -> Iterator[dict[str, np.ndarray]]:
     apart: dict[str, np.ndarray] = {}
     kept: list[tuple[ir.Value, ir.TensorProtocol]] = []
     try:
-        for name, value in model.graph.initializers.items():
+        for value, top in _initializers(model):
             tensor = value.const_value
-            if tensor is None or tensor.dtype not in _PLAIN or tensor.nbytes < APART_FROM:
+            if tensor is None:
                 continue
-            apart[name] = np.ascontiguousarray(tensor.numpy())
+            name = value.name or ""
+            if top and apart_from is not None and _large(tensor, apart_from):
+                apart[name] = np.ascontiguousarray(tensor.numpy())
+                stand_in: ir.TensorProtocol = _elsewhere(tensor, name)
+            elif isinstance(tensor, ir.ExternalTensor):
+                stand_in = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=name)
+            else:
+                continue
             kept.append((value, tensor))
-            value.const_value = ir.ExternalTensor(
-                "beside", 0, tensor.nbytes, tensor.dtype, shape=_fixed(tensor), name=name
-            )
+            value.const_value = stand_in
         yield apart
     finally:
         for value, tensor in kept:
             value.const_value = tensor
 
 
-def _fixed(tensor: ir.TensorProtocol) -> ir.Shape:
-    return ir.Shape([int(size) for size in tensor.shape.numpy()])
+def _initializers(model: ir.Model) -> Iterator[tuple[ir.Value, bool]]:
+    """Yield every initializer and whether it lies in the top graph."""
+    for value in model.graph.initializers.values():
+        yield value, True
+    for graph in model.graph.subgraphs():
+        for value in graph.initializers.values():
+            yield value, False
+
+
+def _large(tensor: ir.TensorProtocol, apart_from: int) -> bool:
+    return tensor.dtype not in _INSIDE and tensor.nbytes >= apart_from
+
+
+def _elsewhere(tensor: ir.TensorProtocol, name: str) -> ir.ExternalTensor:
+    shape = ir.Shape([int(size) for size in tensor.shape.numpy()])
+    return ir.ExternalTensor("beside", 0, tensor.nbytes, tensor.dtype, shape=shape, name=name)

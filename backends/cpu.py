@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from onnxopt.backends._install import max_opset, missing
+from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.target import Target
 
 PIPELINE = "default"
+PROVIDER = "CPUExecutionProvider"
 
 
 class Cpu(OrtBackend):
@@ -14,14 +15,16 @@ class Cpu(OrtBackend):
 
     @classmethod
     def target(cls) -> Target:
-        """Return the facts; the newest operator set is the installed runtime's."""
-        return Target(name="cpu", pipeline=PIPELINE, max_opset=max_opset())
+        """Return the facts, as the installed runtime states them."""
+        return Target(
+            name="cpu", pipeline=PIPELINE, max_opset=max_opset(), operators=operators(PROVIDER)
+        )
 
     @classmethod
     def unavailable(cls) -> str | None:
         """Say how to get the runtime when it is not there."""
-        return missing("CPUExecutionProvider")
+        return missing(PROVIDER)
 
-    def providers(self) -> list[tuple[str, dict[str, str]]]:
+    def provider_settings(self) -> tuple[str, dict[str, str]]:
         """Return the CPU provider, which has no options of its own."""
-        return [("CPUExecutionProvider", {})]
+        return PROVIDER, {}

@@ -1,0 +1,47 @@
+"""Any other execution provider of the installed ONNX Runtime, by its name."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from onnxopt.backends._install import max_opset, missing
+from onnxopt.backends._ort import OrtBackend
+from onnxopt.target import Target
+
+PIPELINE = "default"
+
+
+class Provider(OrtBackend):
+    """One of ONNX Runtime's providers, with options as the runtime reads them."""
+
+    provider: str
+    """``Xnnpack`` or ``XnnpackExecutionProvider``; case does not matter."""
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def target(cls) -> Target:
+        """Return the facts that hold for every provider."""
+        return Target(name="provider", pipeline=PIPELINE, max_opset=max_opset())
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say how to get ONNX Runtime when it is not there."""
+        return missing("CPUExecutionProvider")
+
+    def provider_settings(self) -> tuple[str, dict[str, str]]:
+        """Return the provider under the runtime's spelling and its options."""
+        return full_name(self.provider), dict(self.options)
+
+
+def full_name(name: str) -> str:
+    """Return the runtime's spelling of a provider: ``dnnl`` is ``DnnlExecutionProvider``."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return name
+    import onnxruntime as ort
+
+    known: dict[str, str] = {_short(full): full for full in ort.get_all_providers()}
+    return known.get(_short(name), name)
+
+
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix("executionprovider")

@@ -1,0 +1,84 @@
+"""ONNX Runtime on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import onnx_ir as ir
+
+from onnxopt.backends._bound import BoundSession
+from onnxopt.backends._install import max_opset, missing, operators
+from onnxopt.backends._ort import OrtBackend
+from onnxopt.backends._session import OrtSession
+from onnxopt.target import Target
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+PIPELINE = "default"
+PROVIDER = "CUDAExecutionProvider"
+
+
+class Cuda(OrtBackend):
+    """ONNX Runtime's CUDA execution provider."""
+
+    device: int = 0
+    tf32: bool = True
+    """Let matrix units round float32 operands to 10 bits of mantissa."""
+    cudnn_search: Literal["exhaustive", "heuristic", "default"] = "exhaustive"
+    """How convolutions are chosen; exhaustive tries every one again for every new input shape."""
+    cuda_graph: bool = False
+    """Record one run and replay it: every node on the GPU, fixed shapes, no control flow."""
+    io_binding: bool = False
+    """Keep the buffers of inputs and outputs on the GPU from run to run."""
+    nhwc: bool = False
+    """Let convolutions work with channels last."""
+    memory_limit: int | None = None
+    """Bytes that the arena may hold."""
+
+    @classmethod
+    def target(cls) -> Target:
+        """Return the facts, as the installed runtime states them."""
+        return Target(
+            name="cuda", pipeline=PIPELINE, max_opset=max_opset(), operators=operators(PROVIDER)
+        )
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say how to get the runtime's CUDA build when it is not there."""
+        return missing(PROVIDER)
+
+    def provider_settings(self) -> tuple[str, dict[str, str]]:
+        """Return the CUDA provider and its options, written as the runtime reads them."""
+        settings = {
+            "device_id": str(self.device),
+            "use_tf32": str(int(self.tf32)),
+            "cudnn_conv_algo_search": self.cudnn_search.upper(),
+            "enable_cuda_graph": str(int(self.cuda_graph)),
+            "prefer_nhwc": str(int(self.nhwc)),
+        }
+        if self.memory_limit is not None:
+            settings["gpu_mem_limit"] = str(self.memory_limit)
+        return PROVIDER, settings
+
+    def open(self, model: ir.Model | Path) -> OrtSession:
+        """Load a model, after CUDA's libraries from their Python wheels where those are used."""
+        if self.unavailable() is None:
+            import onnxruntime as ort
+
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
+                ort.preload_dlls()
+        return super().open(model)
+
+    def session(self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue]) -> OrtSession:
+        """Bind buffers on the GPU where options ask for them."""
+        if self.io_binding or self.cuda_graph:
+            place = ("cuda", self.device)
+            return BoundSession(
+                session, PROVIDER, weights, device=place, fixed_outputs=self.cuda_graph
+            )
+        return super().session(session, weights)

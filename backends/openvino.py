@@ -1,0 +1,154 @@
+"""OpenVINO's own runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.backends._weights import whole
+from onnxopt.errors import BackendError, ModelError
+from onnxopt.target import Backend, Feeds, Outputs, Session, Target
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+PIPELINE = "default"
+NEWEST_OPSET = 24
+"""OpenVINO takes any version and refuses single operators; this one's are there since 2026.0."""
+_INLINE_UP_TO = 1_500_000_000
+_NOISE = ("Exception from", "Check '", "FrontEnd API failed", "Summary:", "To facilitate")
+
+
+class Openvino(Backend):
+    """OpenVINO, on an Intel CPU unless told otherwise."""
+
+    device: str = "CPU"
+    """As OpenVINO names it: ``CPU``, ``GPU``, ``GPU.1``, ``NPU``."""
+    threads: int = 0
+    """Threads of a run; 0 is one per physical core."""
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    """What float operators compute in. OpenVINO left to itself takes bf16 where the CPU has it."""
+    pinning: bool = True
+    """Tie threads to cores."""
+
+    @classmethod
+    def target(cls) -> Target:
+        """Return the facts."""
+        return Target(name="openvino", pipeline=PIPELINE, max_opset=NEWEST_OPSET)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say how to get the runtime when it is not there."""
+        if importlib.util.find_spec("openvino") is None:
+            return 'openvino is not installed: pip install "onnxopt[openvino]"'
+        return None
+
+    def open(self, model: ir.Model | Path) -> OpenvinoSession:
+        """Compile a model.
+
+        Raises BackendError when OpenVINO or the device is missing or refuses the model.
+        """
+        why = self.unavailable()
+        if why is not None:
+            raise BackendError(why)
+        import openvino as ov
+
+        core = ov.Core()
+        devices = core.available_devices
+        if self.device.partition(".")[0] not in {name.partition(".")[0] for name in devices}:
+            raise BackendError(
+                f"openvino sees no device '{self.device}': it has {', '.join(devices)}; "
+                "install the device's driver"
+            )
+        try:
+            with _source(model) as source:
+                network = core.read_model(source)
+                compiled = core.compile_model(network, self.device, self._settings())
+        except RuntimeError as error:
+            what = model.graph.name if isinstance(model, ir.Model) else model
+            raise BackendError(f"openvino refuses '{what}': {_one_line(error)}") from error
+        return OpenvinoSession(compiled)
+
+    def _settings(self) -> dict[str, str]:
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self.precision,
+        }
+        if self.device.startswith("CPU"):
+            settings["ENABLE_CPU_PINNING"] = "YES" if self.pinning else "NO"
+            if self.precision == "f32":
+                settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
+            if self.threads:
+                settings["INFERENCE_NUM_THREADS"] = str(self.threads)
+        return settings
+
+
+class OpenvinoSession(Session):
+    """A compiled model with one request."""
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self._request: ov.InferRequest | None = compiled.create_infer_request()
+        self._inputs = {port.any_name: index for index, port in enumerate(compiled.inputs)}
+        self._outputs = {port.any_name: index for index, port in enumerate(compiled.outputs)}
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
+        """Run once; inputs that the compiled model has no use for are ignored.
+
+        Raises ModelError when the feeds do not fit the inputs, BackendError when the run fails.
+        """
+        if self._request is None:
+            raise BackendError("the session is closed: open the model again")
+        absent = next((name for name in self._inputs if name not in feeds), None)
+        if absent is not None:
+            raise ModelError(f"input '{absent}' is missing: give an array for it")
+        wanted = {index: feeds[name] for name, index in self._inputs.items()}
+        try:
+            self._request.infer(wanted)
+        except RuntimeError as error:
+            raise BackendError(f"openvino cannot run these inputs: {_one_line(error)}") from error
+        names = list(self._outputs) if outputs is None else outputs
+        return {name: self._output(name) for name in names}
+
+    def _output(self, name: str) -> np.ndarray:
+        if self._request is None or name not in self._outputs:
+            known = ", ".join(self._outputs)
+            raise ModelError(f"the model has no output '{name}': its outputs are {known}")
+        array: np.ndarray = self._request.get_output_tensor(self._outputs[name]).data
+        return array.copy()
+
+    def close(self) -> None:
+        """Free the compiled model."""
+        self._request = None
+
+
+@contextlib.contextmanager
+def _source(model: ir.Model | Path) -> Iterator[str | bytes]:
+    """Give a model as OpenVINO reads it; one that no protobuf can hold lies in a folder meanwhile.
+
+    OpenVINO has no way to take weights beside the protobuf from memory.
+    """
+    if not isinstance(model, ir.Model):
+        yield str(model)
+        return
+    weights = [value.const_value for value in model.graph.initializers.values()]
+    if sum(tensor.nbytes for tensor in weights if tensor is not None) <= _INLINE_UP_TO:
+        yield whole(model)
+        return
+    with tempfile.TemporaryDirectory(prefix="onnxopt-") as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="model.data")
+        yield str(path)
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_NOISE)]
+    return textwrap.shorten(" ".join(telling), 400, placeholder=" …")
