@@ -1,0 +1,1 @@
+"""Small graphs, by theme: every public function of these modules returns one."""
