@@ -37,6 +37,29 @@ RANDOM = frozenset(
 )
 """Operators that draw random numbers, at least in some mode: never folded, never merged."""
 
+KEPT = frozenset(
+    ("", name) for name in ("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear")
+)
+"""Operators that stay although their inputs are constant: they say how a weight is stored."""
+
+SIZE_FROM_CONTENTS = frozenset(
+    ("", name)
+    for name in (
+        "ConstantOfShape",
+        "Expand",
+        "OneHot",
+        "Pad",
+        "Range",
+        "Resize",
+        "Tile",
+        "Upsample",
+    )
+)
+"""Operators whose output can be far larger than their inputs."""
+
+INDEX_TYPES = frozenset((ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL))
+"""Types in which shapes, sizes, indices and conditions are computed."""
+
 STANDARD_DOMAINS = frozenset(("", "ai.onnx.ml"))
 """Domains whose operators are pure functions of their inputs and attributes, ``RANDOM`` apart."""
 

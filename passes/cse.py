@@ -1,0 +1,62 @@
+"""Compute equal things once."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxopt import graph, ops
+from onnxopt.base import Context, Pass
+
+_INLINE_BYTES = 1024
+Key = tuple[object, ...]
+
+
+class CommonSubexpressions(Pass):
+    """Replace a node by an earlier one with the same operator, inputs and attributes."""
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Merge in every graph by itself; return the number of nodes that went."""
+        return sum(_merge(home, context) for home in list(graph.graphs(model)))
+
+
+def _merge(home: ir.Graph, context: Context) -> int:
+    seen: dict[Key, ir.Node] = {}
+    changes = 0
+    for node in list(home):
+        key = _key(node)
+        if key is None:
+            continue
+        first = seen.setdefault(key, node)
+        if first is node or not _mergeable(node, first):
+            continue
+        if context.gate.permit("cse", node.outputs[0].name or ""):
+            for old, new in zip(node.outputs, first.outputs, strict=True):
+                graph.replace(old, new)
+            graph.remove_dead([node])
+            changes += 1
+    return changes
+
+
+def _mergeable(node: ir.Node, first: ir.Node) -> bool:
+    pairs = list(zip(node.outputs, first.outputs, strict=True))
+    return all(graph.replaceable(old, new) for old, new in pairs)
+
+
+def _key(node: ir.Node) -> Key | None:
+    """Return what decides a node's outputs; None where equal keys would not mean equal outputs."""
+    if not ops.pure(node) or any(graph.subgraphs(node)):
+        return None
+    attributes = tuple(sorted((name, _contents(a)) for name, a in node.attributes.items()))
+    outputs = tuple(bool(value.name) for value in node.outputs)
+    inputs = tuple(id(value) for value in node.inputs)
+    if ops.key(node) in ops.COMMUTATIVE and len(inputs) == 2:
+        inputs = (min(inputs), max(inputs))
+    return (node.domain, node.op_type, node.overload, inputs, attributes, outputs)
+
+
+def _contents(attribute: ir.Attr) -> str:
+    if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+        held = attribute.as_tensor()
+        same = held.tobytes().hex() if held.nbytes <= _INLINE_BYTES else id(held)
+        return f"{held.dtype} {held.shape} {same}"
+    return f"{attribute.type} {attribute.ref_attr_name} {attribute.value!r}"
