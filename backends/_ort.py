@@ -21,6 +21,7 @@ Optimization = Literal["off", "basic", "extended", "all"]
 
 HELP = "https://onnxruntime.ai/docs/execution-providers"
 
+_FOLDER = "session.model_external_initializers_file_folder_path"
 _SILENT = 4
 
 
@@ -78,14 +79,20 @@ class OrtBackend(Backend):
         options = self.session_options()
         weights: list[ort.OrtValue] = []
         try:
-            source, apart = split(model) if isinstance(model, ir.Model) else (str(model), {})
-            if apart:
-                weights = list(to_ort_values(apart).values())
-                options.add_external_initializers(list(apart), weights)
+            source: str | bytes = ""
+            if isinstance(model, ir.Model):
+                parts = split(model)
+                source, weights = parts.proto, list(to_ort_values(parts.beside).values())
+                if weights:
+                    options.add_external_initializers(list(parts.beside), weights)
+                if parts.folder is not None:
+                    options.add_session_config_entry(_FOLDER, str(parts.folder.resolve()))
+            else:
+                source = str(model)
             session = ort.InferenceSession(
                 source, options, providers=[(provider, dict(settings))], enable_fallback=0
             )
-        except runtime_errors() as error:
+        except (OSError, *runtime_errors()) as error:
             what = model.graph.name if isinstance(model, ir.Model) else model
             raise BackendError(f"onnxruntime refuses '{what}': {one_line(error)}") from error
         return session, weights

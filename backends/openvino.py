@@ -72,7 +72,7 @@ class Openvino(Backend):
             with _source(model) as source:
                 network = core.read_model(source)
                 compiled = core.compile_model(network, self.device, self._settings())
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             what = model.graph.name if isinstance(model, ir.Model) else model
             raise BackendError(f"openvino refuses '{what}': {_one_line(error)}") from error
         return OpenvinoSession(compiled)
