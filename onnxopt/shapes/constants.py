@@ -1,0 +1,39 @@
+"""Constants of a graph, read only where they are small."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxopt.shapes.contents import FOLLOWED
+from onnxopt.shapes.fact import LARGEST_CONTENT, Content
+
+
+def constant_of(value: ir.Value, inputs_count: bool = False) -> ir.TensorProtocol | None:
+    """Return the tensor that a value always is; None where it may be another one.
+
+    An initializer that is also a graph input is only a default, except in models of an IR version
+    before 4 (``inputs_count``), where every initializer is listed among the inputs.
+    """
+    producer = value.producer()
+    if producer is None:
+        if value.is_initializer() and (inputs_count or not value.is_graph_input()):
+            return value.const_value
+        return None
+    if producer.op_type != "Constant" or producer.domain:
+        return None
+    attribute = producer.attributes.get("value")
+    if attribute is None or attribute.is_ref():
+        return None
+    return attribute.as_tensor()
+
+
+def small_content(tensor: ir.TensorProtocol) -> Content | None:
+    """Return the elements of a small tensor of numbers; None, unread, for any other."""
+    if tensor.dtype not in FOLLOWED or tensor.size > LARGEST_CONTENT:
+        return None
+    return tuple(tensor.numpy().reshape(-1).tolist())
+
+
+def dims_of(tensor: ir.TensorProtocol) -> tuple[int, ...]:
+    """Return the shape of a tensor without reading it."""
+    return tuple(tensor.shape.numpy())

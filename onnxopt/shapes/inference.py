@@ -1,0 +1,151 @@
+"""Shapes of a whole model, of one fresh node, and contents of small tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.shapes.annotations import Change, annotated, change
+from onnxopt.shapes.contents import FOLLOWED
+from onnxopt.shapes.dim import Dim
+from onnxopt.shapes.engine import Engine
+from onnxopt.shapes.fact import Content
+
+
+class Stop(NamedTuple):
+    """Where inference stopped, and why, in one sentence."""
+
+    node: ir.Node
+    reason: str
+
+    def __str__(self) -> str:
+        kind = f"{self.node.domain}::" if self.node.domain else ""
+        return f"{kind}{self.node.op_type} '{self.node.name}': {self.reason}."
+
+
+class Memo:
+    """What inference knows of a graph, for questions while the graph does not change.
+
+    A memo does not notice when the graph changes: drop it then. Without one, `symbolic_value`
+    computes its answer from the graph as it is.
+    """
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self.engine = engine if engine is not None else Engine()
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """What inferring a model found: changes of annotations, and where it stopped."""
+
+    changes: tuple[Change, ...]
+    stops: tuple[Stop, ...]
+    memo: Memo
+
+    @property
+    def changed(self) -> int:
+        """How many values are annotated otherwise than before."""
+        return len(self.changes)
+
+    def apply(self) -> None:
+        """Write the annotations into the model."""
+        for item in self.changes:
+            item.apply()
+
+
+def analyse(model: ir.Model) -> Inference:
+    """Infer the types and shapes of all values, in subgraphs too, and leave the model as it is.
+
+    The interface of the model is taken at its word: extents of inputs with one name are equal, and
+    are integers that are zero or more. Of other annotations only what does not contradict is used.
+    """
+    graph = model.graph
+    engine = Engine(
+        graph.opset_imports,
+        inputs_count=model.ir_version < 4,
+        free=_free_names(graph.inputs),
+        functions=frozenset((domain, name) for domain, name, _ in model.functions),
+    )
+    engine.walk(graph)
+    interface = {*graph.inputs, *graph.outputs}
+    changes = _changes(engine, interface)
+    stops = tuple(Stop(node, reason) for node, reason in engine.stops.items())
+    return Inference(changes, stops, Memo(engine))
+
+
+def infer(model: ir.Model) -> Inference:
+    """Infer a model and write what is found; stale annotations are replaced.
+
+    Never changed: annotations of the graph's inputs, and of its outputs where they have a rank
+    (an element type). See `analyse` for what is assumed.
+    """
+    inference = analyse(model)
+    inference.apply()
+    return inference
+
+
+def infer_node(node: ir.Node) -> None:
+    """Write types and shapes of one node's outputs, from those its inputs are annotated with.
+
+    Silent where something is unknown. Subgraphs of the node are inferred too.
+    """
+    engine = Engine()
+    engine.visit(node)
+    fixed = {value for value in node.outputs if value.is_graph_output()}
+    for item in _changes(engine, fixed):
+        item.apply()
+
+
+def symbolic_value(value: ir.Value, memo: Memo | None = None) -> tuple[int | Dim, ...] | None:
+    """Return the elements, row by row, of a small tensor of integers or booleans.
+
+    They are integers or expressions over the names of extents; None where an element is not known.
+    Computed from the graph as it is now, unless a memo is given. Annotated shapes are trusted.
+    """
+    content = _content(value, memo)
+    if content is None or any(not isinstance(item, int | Dim) for item in content):
+        return None
+    return tuple(item for item in content if isinstance(item, int | Dim))
+
+
+def known_value(value: ir.Value, memo: Memo | None = None) -> np.ndarray | None:
+    """Return a small tensor that is proven to be constant, in its element type and shape.
+
+    None where an element is unknown or symbolic, for floats that are not constants, and for
+    tensors of more than 1024 elements.
+    """
+    engine = (memo or Memo()).engine
+    content = engine.content(value)
+    fact = engine.fact(value)
+    if content is None or fact.dtype is None or fact.shape is None:
+        return None
+    if any(not isinstance(item, int | float) for item in content):
+        return None
+    return np.array(content, dtype=fact.dtype.numpy()).reshape([int(str(x)) for x in fact.shape])
+
+
+def _content(value: ir.Value, memo: Memo | None) -> Content | None:
+    dtype = value.dtype
+    if dtype is not None and dtype not in FOLLOWED:
+        return None
+    return (memo or Memo()).engine.content(value)
+
+
+def _free_names(inputs: Iterable[ir.Value]) -> frozenset[str]:
+    names: set[str] = set()
+    for value in inputs:
+        for size in annotated(value).shape or ():
+            if isinstance(size, Dim):
+                names |= size.symbols()
+    return frozenset(names)
+
+
+def _changes(engine: Engine, interface: set[ir.Value]) -> tuple[Change, ...]:
+    found = (
+        change(value, engine.facts[value], value in interface) for value in engine.derived
+    )
+    return tuple(item for item in found if item is not None)
