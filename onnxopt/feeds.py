@@ -60,7 +60,11 @@ class Plan:
     @classmethod
     def of(cls, model: ir.Model) -> Plan:
         """Read a model's inputs; raises ModelError for one that is no tensor."""
-        found = tuple(needs(model))
+        return cls.for_needs(tuple(needs(model)))
+
+    @classmethod
+    def for_needs(cls, found: tuple[Need, ...]) -> Plan:
+        """Work out what the unknown dimensions stand for."""
         return cls(found, _roles(found))
 
     def sizes(self) -> Iterator[Sizes]:

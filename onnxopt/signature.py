@@ -92,7 +92,7 @@ def _kind(
 
 _MOVES = frozenset(
     {"Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose", "Slice"}
-    | {"Expand", "Tile", "Split", "Clip"}
+    | {"Expand", "Tile", "Split", "Clip", "Gather"}
 )
 """Operators that hand elements of their first input on as they are."""
 
@@ -122,6 +122,11 @@ def _traced(source: ir.Value) -> tuple[int | None, tuple[int, ...]]:
                     seen.add(id(output))
                     pending.append((output, offset + shift))
     return (max(1, min(below)) if below else None), tuple(choices)
+
+
+def _constants(value: ir.Value | None) -> tuple[int, ...]:
+    found = array(value, at_most=4096)
+    return () if found is None else tuple(int(element) for element in found.flat)
 
 
 def _shift(node: ir.Node, at: int) -> int | None:

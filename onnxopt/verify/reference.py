@@ -1,0 +1,148 @@
+"""What the original model computes, and how far rounding alone moves it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.base import Evaluate
+from onnxopt.errors import OnnxoptError
+from onnxopt.evaluate import Evaluator, Run, evaluate_each
+from onnxopt.feeds import Plan, settled
+from onnxopt.samples import Samples
+from onnxopt.target import Feeds, Outputs
+from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance, compare
+
+GIVEN = 4
+"""Given samples that are compared."""
+
+_DISTURBANCES = 3
+_FEW = 32
+"""Weights of fewer elements may be sizes or thresholds, which no rounding moves."""
+_MOST = 256 << 20
+"""Bytes of weights that are copied to be disturbed."""
+
+
+@dataclasses.dataclass
+class Reference:
+    """Feeds, and the original's outputs for them."""
+
+    load: Callable[[], ir.Model]
+    evaluate: Evaluate
+    tolerance: Tolerance
+    feeds: Sequence[Feeds]
+    expected: Sequence[Outputs]
+    described: tuple[str, ...] = ()
+    """How each of the feeds was made."""
+    _moved: list[tuple[Outputs, ...]] | None = None
+
+    def judge(self, model: ir.Model) -> Comparison:
+        """Compare a rewritten model's outputs; where it cannot run, that is a mismatch too."""
+        names = {value.name for value in model.graph.inputs}
+        given = [{k: v for k, v in feeds.items() if k in names} for feeds in self.feeds]
+        try:
+            actual = list(evaluate_each(self.evaluate, model, given))
+        except OnnxoptError as error:
+            return Comparison((Mismatch("", f"the rewritten model does not run: {error}"),))
+        result = self._compared(actual, [()] * len(actual))
+        if result.mismatches:
+            result = self._compared(actual, self._disturbed())
+        return result
+
+    def _compared(
+        self, actual: Sequence[Outputs], moved: Sequence[tuple[Outputs, ...]]
+    ) -> Comparison:
+        result = Comparison()
+        for expected, found, others in zip(self.expected, actual, moved, strict=True):
+            result += compare(expected, found, self.tolerance, others)
+        return result
+
+    def _disturbed(self) -> list[tuple[Outputs, ...]]:
+        """Run the original on inputs and weights that differ in the last bits, a few times."""
+        if self._moved is None:
+            runs = [self._disturbed_once(seed) for seed in range(_DISTURBANCES)]
+            self._moved = [
+                tuple(run[at] for run in runs if at < len(run)) for at in range(len(self.feeds))
+            ]
+        return self._moved
+
+    def _disturbed_once(self, seed: int) -> list[Outputs]:
+        rng = np.random.default_rng(seed)
+        model = self.load()
+        disturb_weights(model, self.tolerance.eps, rng)
+        feeds = [
+            {name: disturbed(array, self.tolerance.eps, rng) for name, array in each.items()}
+            for each in self.feeds
+        ]
+        with contextlib.suppress(OnnxoptError):
+            return list(evaluate_each(self.evaluate, model, feeds))
+        return []
+
+
+def disturbed(array: np.ndarray, eps: float, rng: np.random.Generator) -> np.ndarray:
+    """Move the numbers by up to two of their last bits, relative to ``eps``; integers stay."""
+    if array.dtype.kind not in "fV" or array.dtype.name.startswith(("int", "uint")):
+        return array
+    wide = array.astype(np.float64)
+    return np.asarray((wide * (1 + 2 * eps * rng.uniform(-1, 1, array.shape))).astype(array.dtype))
+
+
+def disturb_weights(model: ir.Model, eps: float, rng: np.random.Generator) -> None:
+    """Disturb a model's float weights in place, as far as they are not too large to copy."""
+    room = _MOST
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.size < _FEW or not tensor.dtype.is_floating_point():
+            continue
+        room -= tensor.nbytes
+        if room >= 0:
+            value.const_value = ir.tensor(
+                disturbed(tensor.numpy(), eps, rng), dtype=tensor.dtype, name=value.name
+            )
+
+
+def made_up(plan: Plan, run: Run, seed: int) -> tuple[list[Feeds], list[Outputs], tuple[str, ...]]:
+    """Make feeds up that the original accepts; return them, its outputs and how they were made."""
+    found = settled(plan, run, seed)
+    described = tuple(
+        ", ".join([f"{mode.value} values", *(f"{name}={size}" for name, size in sizes.items())])
+        for sizes, mode, _, _ in found
+    )
+    return [entry[2] for entry in found], [entry[3] for entry in found], described
+
+
+def refer(
+    load: Callable[[], ir.Model],
+    model: ir.Model | Path,
+    evaluate: Evaluate,
+    tolerance: Tolerance,
+    source: Samples | Plan,
+    seed: int = 0,
+) -> Reference:
+    """Run the original, given as a model or as its file, on samples or on feeds made up.
+
+    Raises an OnnxoptError where it cannot be run.
+    """
+    with contextlib.ExitStack() as stack:
+        run: Run
+        if isinstance(evaluate, Evaluator):
+            run = stack.enter_context(evaluate.opened(model))
+        else:
+            whole = load() if isinstance(model, Path) else model
+            run = _runner(evaluate, whole)
+        if isinstance(source, Plan):
+            feeds, expected, described = made_up(source, run, seed)
+        else:
+            feeds = list(source.first(GIVEN))
+            expected = [run(each) for each in feeds]
+            described = ("given samples",) * len(feeds)
+    return Reference(load, evaluate, tolerance, feeds, expected, described)
+
+
+def _runner(evaluate: Evaluate, model: ir.Model) -> Run:
+    return lambda feeds: evaluate(model, feeds)

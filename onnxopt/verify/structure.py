@@ -1,0 +1,261 @@
+"""Is the model still well formed, and is what a pass reports true: observers round every pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.base import Observer, Pass
+from onnxopt.errors import VerificationError
+from onnxopt.graph import dims, graphs, subgraphs
+
+Signature = tuple[
+    tuple[str, str, "ir.TypeProtocol | None", "tuple[int | str | None, ...] | None"], ...
+]
+"""Direction, name, type and shape of every input and output."""
+
+
+def problems(model: ir.Model) -> list[str]:
+    """Return what is wrong with a model's structure, in time linear in its size.
+
+    Checks that every value is defined before it is read and under one name only, that outputs
+    exist, that initializers hold something, and that every operator's domain is imported.
+    """
+    found = _Scopes(frozenset(model.opset_imports)).check(model.graph)
+    for function in model.functions.values():
+        imports = frozenset(function.opset_imports) | frozenset(model.opset_imports)
+        found += _Scopes(imports).check(function.graph)
+    return found
+
+
+class _Scopes:
+    """Walks a graph and those inside it, with the values that can be seen at each point."""
+
+    def __init__(self, domains: frozenset[str]) -> None:
+        self._domains = domains
+        self._defined: set[int] = set()
+        self._names: set[str] = set()
+        self._found: list[str] = []
+
+    def check(self, graph: ir.Graph) -> list[str]:
+        """Walk without recursion, for graphs may be nested a thousand deep."""
+        stack = [(graph, iter(graph), self._enter(graph))]
+        while stack:
+            current, nodes, own = stack[-1]
+            node = next(nodes, None)
+            if node is None:
+                stack.pop()
+                self._leave(current, own)
+                continue
+            self._read(node)
+            self._define(node.outputs, own)
+            if node.attributes:
+                for body in subgraphs(node):
+                    stack.append((body, iter(body), self._enter(body)))
+        return self._found
+
+    def _enter(self, graph: ir.Graph) -> list[ir.Value]:
+        own: list[ir.Value] = []
+        inputs = list(graph.inputs)
+        self._define(inputs, own)
+        seen = {id(value) for value in inputs}
+        self._define([v for v in graph.initializers.values() if id(v) not in seen], own)
+        for name, value in graph.initializers.items():
+            if name != value.name:
+                self._found.append(f"initializer '{value.name}' is kept under the name '{name}'")
+            if value.const_value is None:
+                self._found.append(f"initializer '{name}' has no contents")
+        return own
+
+    def _define(self, values: Sequence[ir.Value], own: list[ir.Value]) -> None:
+        for value in values:
+            if value.name in self._names:
+                self._found.append(f"the name '{value.name}' stands for two values")
+            elif value.name is None:
+                self._found.append(f"an output of {_called(value.producer())} has no name")
+            elif value.name:
+                self._names.add(value.name)
+                own.append(value)
+            self._defined.add(id(value))
+
+    def _read(self, node: ir.Node) -> None:
+        for value in node.inputs:
+            if value is not None and value.name != "" and id(value) not in self._defined:
+                self._found.append(f"{_called(node)} reads '{value.name}' before it is computed")
+        if node.domain not in self._domains:
+            self._found.append(
+                f"the operator set '{node.domain}' of {_called(node)} is not imported"
+            )
+
+    def _leave(self, graph: ir.Graph, own: list[ir.Value]) -> None:
+        for value in graph.outputs:
+            if id(value) not in self._defined:
+                self._found.append(f"nothing computes the output '{value.name}'")
+        for value in own:
+            self._defined.discard(id(value))
+            self._names.discard(value.name or "")
+
+
+def _called(node: ir.Node | None) -> str:
+    return "a node" if node is None else f"{node.op_type} '{node.name or ''}'"
+
+
+def signature(model: ir.Model) -> Signature:
+    """Return the interface of a model: inputs that must be fed, and outputs, in order."""
+    fed = [("input", value) for value in model.graph.inputs if not value.is_initializer()]
+    given = [("output", value) for value in model.graph.outputs]
+    return tuple((way, v.name or "", v.type, dims(v)) for way, v in fed + given)
+
+
+def _kept(before: Signature, after: Signature) -> str | None:
+    """Say how an interface changed; that more of it is known than before is no change."""
+    if [entry[:2] for entry in before] != [entry[:2] for entry in after]:
+        named = ["/".join(f"{way} '{name}'" for way, name, _, _ in s) for s in (before, after)]
+        return f"inputs and outputs were {named[0]} and are {named[1]}"
+    for (way, name, kind, shape), (_, _, new_kind, new_shape) in zip(before, after, strict=True):
+        if kind is not None and kind != new_kind:
+            return f"the type of {way} '{name}' was {kind} and is {new_kind}"
+        if shape is not None and not _refines(new_shape, shape):
+            return f"the shape of {way} '{name}' was {shape} and is {new_shape}"
+    return None
+
+
+def _refines(new: tuple[int | str | None, ...] | None, old: tuple[int | str | None, ...]) -> bool:
+    if new is None or len(new) != len(old):
+        return False
+    return all(a is None or a == b for a, b in zip(old, new, strict=True))
+
+
+class Verify(Observer):
+    """Raises VerificationError, with the pass's name, as soon as a model is no longer well formed.
+
+    What is wrong with the model before the first pass is not held against any pass.
+    """
+
+    def __init__(self) -> None:
+        self._known: frozenset[str] | None = None
+        self._signature: Signature = ()
+
+    def before(self, step: Pass, model: ir.Model) -> None:
+        """Note the state of the model before the first pass."""
+        if self._known is None:
+            self._known = frozenset(problems(model))
+            self._signature = signature(model)
+
+    def after(self, step: Pass, model: ir.Model, changes: int) -> None:
+        """Check the model after a pass."""
+        known = self._known or frozenset()
+        new = next((problem for problem in problems(model) if problem not in known), None)
+        if new is None:
+            now = signature(model)
+            if not step.changes_signature:
+                new = _kept(self._signature, now)
+            self._signature = now
+        if new is not None:
+            raise VerificationError(f"after {step.name}: {new}")
+
+
+class Honest(Observer):
+    """Raises VerificationError where a pass reports a change and made none, or the other way."""
+
+    def __init__(self) -> None:
+        self._before: tuple[object, ...] = ()
+
+    def before(self, step: Pass, model: ir.Model) -> None:
+        """Note the model."""
+        self._before = fingerprint(model)
+
+    def after(self, step: Pass, model: ir.Model, changes: int) -> None:
+        """Compare with what the pass says."""
+        changed = fingerprint(model) != self._before
+        if changed and not changes:
+            raise VerificationError(f"{step.name} reports no change but changed the model")
+        if changes and not changed:
+            raise VerificationError(f"{step.name} reports {changes} changes but made none")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Contents:
+    """A tensor as itself: equal when it is the same object, or small and the same numbers."""
+
+    tensor: ir.TensorProtocol
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Contents):
+            return NotImplemented
+        one, two = self.tensor, other.tensor
+        if one is two:
+            return True
+        if one.dtype != two.dtype or one.shape != two.shape or one.nbytes > _COMPARED:
+            return False
+        return bool(np.array_equal(one.numpy(), two.numpy())) or one.tobytes() == two.tobytes()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_COMPARED = 1 << 20
+"""Bytes up to which tensors are compared by their contents."""
+
+
+def fingerprint(model: ir.Model) -> tuple[object, ...]:
+    """Return everything about a model that a pass may change, to be compared by ``==``."""
+    parts: list[object] = [dict(model.opset_imports), model.ir_version, sorted(model.functions)]
+    for graph in graphs(model):
+        parts += [_value(value) for value in graph.inputs]
+        parts += [_value(value) for value in graph.outputs]
+        parts += [
+            (_value(value), None if value.const_value is None else _Contents(value.const_value))
+            for value in graph.initializers.values()
+        ]
+        parts += [_node(node) for node in graph]
+    return tuple(parts)
+
+
+def _value(value: ir.Value) -> object:
+    return value.name, value.type, dims(value)
+
+
+def _node(node: ir.Node) -> object:
+    attributes = [_attribute(node.attributes[name]) for name in sorted(node.attributes)]
+    inputs = [None if value is None else value.name for value in node.inputs]
+    return node.op_identifier(), inputs, [_value(value) for value in node.outputs], attributes
+
+
+def _attribute(attribute: ir.Attr) -> object:
+    if attribute.is_ref():
+        return attribute.name, "reference", attribute.ref_attr_name
+    if attribute.type == ir.AttributeType.TENSOR:
+        return attribute.name, _Contents(attribute.as_tensor())
+    if attribute.type == ir.AttributeType.TENSORS:
+        return attribute.name, [_Contents(tensor) for tensor in attribute.as_tensors()]
+    if attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
+        return attribute.name, "graph"  # its contents come by themselves
+    return attribute.name, attribute.type, attribute.value
+
+
+def checked(model: ir.Model) -> str | None:
+    """Return what onnx.checker says against a model, None when it is content.
+
+    Large weights are declared as inputs for it, so that they are neither read nor copied.
+    """
+    import onnx.checker
+
+    bare = model.clone()
+    for name, value in list(bare.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > 1024 and not value.is_graph_input():
+            bare.graph.initializers.pop(name)
+            value.const_value = None
+            value.type, value.shape = (
+                ir.TensorType(tensor.dtype),
+                ir.Shape(list(tensor.shape.numpy())),
+            )
+            bare.graph.inputs.append(value)
+    try:
+        onnx.checker.check_model(ir.to_proto(bare))
+    except (onnx.checker.ValidationError, ValueError) as error:
+        return " ".join(str(error).split())
+    return None
