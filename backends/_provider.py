@@ -6,9 +6,8 @@ import importlib.util
 
 from onnxopt.backends._install import max_opset, missing
 from onnxopt.backends._ort import OrtBackend
+from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.target import Target
-
-PIPELINE = "default"
 
 
 class Provider(OrtBackend):
@@ -21,7 +20,7 @@ class Provider(OrtBackend):
     @classmethod
     def target(cls) -> Target:
         """Return the facts that hold for every provider."""
-        return Target(name="provider", pipeline=PIPELINE, max_opset=max_opset())
+        return Target(name="provider", pipeline=LOSSLESS, max_opset=max_opset())
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
+from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.target import Target
 
-PIPELINE = "default"
 PROVIDER = "CPUExecutionProvider"
 
 
@@ -17,7 +17,7 @@ class Cpu(OrtBackend):
     def target(cls) -> Target:
         """Return the facts, as the installed runtime states them."""
         return Target(
-            name="cpu", pipeline=PIPELINE, max_opset=max_opset(), operators=operators(PROVIDER)
+            name="cpu", pipeline=LOSSLESS, max_opset=max_opset(), operators=operators(PROVIDER)
         )
 
     @classmethod

@@ -13,13 +13,14 @@ import onnx_ir as ir
 from onnxopt.backends._bound import BoundSession
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
+from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._session import OrtSession
 from onnxopt.target import Target
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-PIPELINE = "default"
+
 PROVIDER = "CUDAExecutionProvider"
 
 
@@ -44,7 +45,7 @@ class Cuda(OrtBackend):
     def target(cls) -> Target:
         """Return the facts, as the installed runtime states them."""
         return Target(
-            name="cuda", pipeline=PIPELINE, max_opset=max_opset(), operators=operators(PROVIDER)
+            name="cuda", pipeline=LOSSLESS, max_opset=max_opset(), operators=operators(PROVIDER)
         )
 
     @classmethod

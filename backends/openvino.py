@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._weights import whole
 from onnxopt.errors import BackendError, ModelError
 from onnxopt.target import Backend, Feeds, Outputs, Session, Target
@@ -20,7 +21,7 @@ from onnxopt.target import Backend, Feeds, Outputs, Session, Target
 if TYPE_CHECKING:
     import openvino as ov
 
-PIPELINE = "default"
+
 NEWEST_OPSET = 24
 """OpenVINO takes any version and refuses single operators; this one's are there since 2026.0."""
 _INLINE_UP_TO = 1_500_000_000
@@ -42,7 +43,7 @@ class Openvino(Backend):
     @classmethod
     def target(cls) -> Target:
         """Return the facts."""
-        return Target(name="openvino", pipeline=PIPELINE, max_opset=NEWEST_OPSET)
+        return Target(name="openvino", pipeline=LOSSLESS, max_opset=NEWEST_OPSET)
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -2,4 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnxopt.api import load, optimize, optimize_with_report, save
+
 __version__ = "0.1.0"
+
+__all__ = ["load", "optimize", "optimize_with_report", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: importing onnxopt costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'onnxopt' has no attribute '{name}'")
+    from onnxopt._startup import import_onnx_ir
+
+    import_onnx_ir()
+    return getattr(importlib.import_module("onnxopt.api"), name)

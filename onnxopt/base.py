@@ -58,7 +58,8 @@ def _reference(model: ir.Model, feeds: Feeds) -> Outputs:
     from onnx.reference import ReferenceEvaluator  # slow to import, needed only without a backend
 
     names = [value.name or "" for value in model.graph.outputs]
-    return dict(zip(names, ReferenceEvaluator(ir.to_proto(model)).run(None, feeds), strict=True))
+    found = ReferenceEvaluator(ir.to_proto(model)).run(None, dict(feeds))
+    return dict(zip(names, list(found), strict=True))
 
 
 GENERIC = Target(name="generic", pipeline="fold-constants", max_opset=1000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from onnxopt.base import Pass
 from onnxopt.errors import UsageError
 from onnxopt.rewrite import Rule, RulePass
 from onnxopt.rewrite.engine import NamedRule
-from onnxopt.spec import nearest
+from onnxopt.spec import Tokens, nearest, read_options
 from onnxopt.target import Backend
 
 _ROOTS = {"passes": "onnxopt.passes", "backends": "onnxopt.backends"}
@@ -27,9 +26,8 @@ _ROOTS = {"passes": "onnxopt.passes", "backends": "onnxopt.backends"}
 def _files(kind: str) -> Mapping[str, str]:
     """Return the modules of a kind by name: ``fuse/gelu`` is ``onnxopt.passes.fuse.gelu``."""
     root = _ROOTS[kind]
-    spec = importlib.util.find_spec(root)
     found: dict[str, str] = {}
-    for folder in [Path(place) for place in (spec.submodule_search_locations or ()) if spec]:
+    for folder in [Path(place) for place in importlib.import_module(root).__path__]:
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder).with_suffix("").parts
             if not any(part.startswith("_") for part in parts):
@@ -95,12 +93,11 @@ def find_backend(name: str) -> type[Backend]:
         known = targets()
         hint = nearest(name, known) or f"; there are: {', '.join(known)}"
         raise UsageError(f"unknown target '{name}'{hint}")
-    if not isinstance(loaded, ModuleType):
-        return loaded
-    return next(_own(loaded, Backend))
+    kind: type[Backend] = next(_own(loaded, Backend)) if isinstance(loaded, ModuleType) else loaded
+    return kind
 
 
-def _own(module: ModuleType, kind: type[Any]) -> Iterator[type[Any]]:
+def _own(module: ModuleType, kind: type[Any]) -> Iterator[Any]:
     for found in vars(module).values():
         own = inspect.isclass(found) and found.__module__ == module.__name__
         if own and issubclass(found, kind) and not inspect.isabstract(found):
@@ -108,7 +105,7 @@ def _own(module: ModuleType, kind: type[Any]) -> Iterator[type[Any]]:
 
 
 def _pass_of(module: ModuleType, name: str) -> type[Pass]:
-    own = next(_own(module, Pass), None)
+    own: type[Pass] | None = next(_own(module, Pass), None)
     if own is not None:
         return own
     rules = _rules(module, name)
@@ -140,3 +137,20 @@ def _rule_pass(name: str, doc: str, rules: tuple[NamedRule, ...]) -> type[Pass]:
 
 def _kebab(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+def backend(text: str) -> Backend:
+    """Return a target with its session options: ``cpu{threads=2, optimization=off}``.
+
+    Raises UsageError with a caret for an unknown target, option or value.
+    """
+    tokens = Tokens(text)
+    name = tokens.word("the name of a target")
+    try:
+        kind = find_backend(name)
+    except UsageError as problem:
+        tokens.fail(str(problem), back=1)
+    made = kind(**read_options(tokens, kind))
+    if tokens.peek():
+        tokens.fail(f"unexpected '{tokens.peek()}'")
+    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -166,6 +166,27 @@ def attr_str(node: ir.Node, name: str, default: str) -> str:
     return default if attribute is None else attribute.as_string()
 
 
+def tensor_of(contents: np.ndarray, dtype: ir.DataType | None = None) -> ir.TensorProtocol:
+    """Return an array as a tensor; ``dtype`` tells types apart that numpy does not."""
+    return ir.tensor(np.asarray(contents, order="C"), dtype=dtype)
+
+
+def shape_of(held: ir.TensorProtocol) -> ir.Shape:
+    """Return the shape of a tensor, for a value to carry."""
+    return ir.Shape(int(size) for size in held.shape.numpy())
+
+
+def constant(contents: np.ndarray | ir.TensorProtocol, name: str | None = None) -> ir.Value:
+    """Return a value that holds a constant; it belongs to no graph yet."""
+    held = tensor_of(contents) if isinstance(contents, np.ndarray) else contents
+    return ir.Value(
+        name=name,
+        type=ir.TensorType(held.dtype),
+        shape=shape_of(held),
+        const_value=held,
+    )
+
+
 def used(value: ir.Value) -> bool:
     """Return whether a node reads the value or its graph returns it."""
     return value.is_graph_output() or bool(value.uses())
@@ -239,3 +260,19 @@ def replace(old: ir.Value, new: ir.Value, *, fresh: bool = False) -> None:
         name, old.name = old.name, None
         new.name = name
     old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def adopt(home: ir.Graph, before: ir.Node, body: ir.Graph, names: Names) -> Sequence[ir.Node]:
+    """Move the nodes and initializers of a body into the graph around it, under fresh names."""
+    for value in list(body.initializers.values()):
+        del body.initializers[value.name or ""]
+        value.name = names.fresh(value.name or "const")
+        home.register_initializer(value)
+    moved: Sequence[ir.Node] = list(body)
+    body.remove(moved)
+    for inner in moved:
+        for output in inner.outputs:
+            if output.name:
+                output.name = names.fresh(output.name)
+    home.insert_before(before, moved)
+    return moved

@@ -88,7 +88,7 @@ def _known(home: ir.Graph, context: Context) -> int:
             continue
         found = known_value(old)
         if found is not None and context.gate.permit("fold-constants", old.name or ""):
-            _initialize(old, ir.tensor(np.ascontiguousarray(found)))
+            _initialize(old, graph.tensor_of(found))
             graph.remove_dead([node])
             changes += 1
     return changes
@@ -184,7 +184,7 @@ def _operand(
 ) -> ir.Value | None:
     if value is None or value in copies:
         return None if value is None else copies[value]
-    contents = ir.tensor(computed[value]) if value in computed else graph.tensor(value)
+    contents = graph.tensor_of(computed[value]) if value in computed else graph.tensor(value)
     copy = ir.Value(name=f"c{len(copies)}", const_value=contents)
     copies[value] = copy
     initializers.append(copy)
@@ -217,7 +217,7 @@ def _replace(computed: dict[ir.Value, np.ndarray]) -> int:
         if node is None:
             continue
         if value.uses():
-            _initialize(value, ir.tensor(computed[value]))
+            _initialize(value, graph.tensor_of(computed[value]))
         removed += len(graph.remove_dead([node]))
     return removed
 
@@ -226,12 +226,7 @@ def _initialize(old: ir.Value, contents: ir.TensorProtocol) -> None:
     """Put an initializer of the same name in a value's place."""
     home = old.graph
     name, old.name = old.name, None
-    new = ir.Value(
-        name=name,
-        type=ir.TensorType(contents.dtype),
-        shape=ir.Shape(contents.shape),
-        const_value=contents,
-    )
+    new = graph.constant(contents, name)
     if isinstance(home, ir.Graph):
         home.register_initializer(new)
     old.replace_all_uses_with(new)

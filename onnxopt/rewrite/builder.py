@@ -84,8 +84,7 @@ class Builder:
 
     def constant(self, contents: np.ndarray, dtype: ir.DataType | None = None) -> ir.Value:
         """Make a constant; it is stored only when the rewrite is kept."""
-        tensor = ir.tensor(np.ascontiguousarray(contents), dtype=dtype)
-        value = ir.Value(type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
+        value = graph.constant(graph.tensor_of(contents, dtype))
         self._constants.append(value)
         return value
 

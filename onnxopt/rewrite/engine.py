@@ -14,6 +14,7 @@ from onnxopt.base import Context, Pass
 from onnxopt.errors import OnnxoptError
 from onnxopt.rewrite.builder import Builder
 from onnxopt.rewrite.match import match
+from onnxopt.rewrite.pattern import Output
 from onnxopt.rewrite.rule import Decline, Match, Rule
 
 _ROUNDS = 50
@@ -148,12 +149,12 @@ class _Rewriting:
         except Decline:
             builder.drop()
             return None
-        news = _kept_outputs(builder, node, olds, news)
-        if news is None or not self.context.gate.permit(named.name, base):
+        kept = _kept_outputs(builder, node, olds, news)
+        if kept is None or not self.context.gate.permit(named.name, base):
             builder.drop()
             self.refused.add((named.name, node))
             return None
-        return self._commit(named, node, found, builder, olds, news)
+        return self._commit(named, node, found, builder, olds, kept)
 
     def _commit(
         self,
@@ -195,7 +196,7 @@ def _index(
 def _outputs(rule: Rule, found: Match) -> list[ir.Value]:
     values = []
     for output in rule.outputs:
-        op, index = (output.op, output.index) if hasattr(output, "op") else (output, 0)
+        op, index = (output.op, output.index) if isinstance(output, Output) else (output, 0)
         values.append(found.nodes[id(op)].outputs[index])
     return values
 

@@ -1,0 +1,91 @@
+"""The public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import onnx
+import onnx_ir as ir
+
+from onnxopt.io import load, save
+from onnxopt.optimize import Request, run
+from onnxopt.pipeline import Pipeline
+from onnxopt.report import Report
+from onnxopt.samples import Samples
+
+__all__ = ["load", "optimize", "optimize_with_report", "save"]
+
+Source = ir.Model | onnx.ModelProto | Path | str
+
+
+def optimize(
+    model: Source,
+    *,
+    target: str = "cpu",
+    pipeline: str | Pipeline | None = None,
+    skip: Sequence[str] = (),
+    shapes: Sequence[str] = (),
+    opset: int | None = None,
+    samples: Path | str | Samples | None = None,
+    verify: Literal["each", "end", "off"] = "end",
+    strict: bool = False,
+    seed: int = 0,
+) -> ir.Model:
+    """Rewrite a model losslessly and return the result, verified; the model given stays as it is.
+
+    ``pipeline`` is text such as ``fold-constants, repeat(fuse, dce)``; None means the target's
+    default. ``skip`` names passes to leave out, ``shapes`` fixes inputs' dimensions, each given as
+    ``x=1,3,224,224``, ``opset`` raises the operator set first. ``samples`` are what to verify on:
+    a folder or file, or a stream; made up where there are none.
+
+    Raises UsageError for unknown names, ModelError for a model that cannot be read, BackendError
+    where the target cannot be used here, VerificationError for a wrong rewrite when ``strict``.
+    """
+    return optimize_with_report(
+        model,
+        target=target,
+        pipeline=pipeline,
+        skip=skip,
+        shapes=shapes,
+        opset=opset,
+        samples=samples,
+        verify=verify,
+        strict=strict,
+        seed=seed,
+    )[0]
+
+
+def optimize_with_report(
+    model: Source,
+    *,
+    target: str = "cpu",
+    pipeline: str | Pipeline | None = None,
+    skip: Sequence[str] = (),
+    shapes: Sequence[str] = (),
+    opset: int | None = None,
+    samples: Path | str | Samples | None = None,
+    verify: Literal["each", "end", "off"] = "end",
+    strict: bool = False,
+    seed: int = 0,
+) -> tuple[ir.Model, Report]:
+    """Do what ``optimize`` does and return the report too: what changed, how it was verified."""
+    request = Request(
+        target=target,
+        pipeline=pipeline,
+        skip=tuple(skip),
+        shapes=tuple(shapes),
+        opset=opset,
+        samples=Path(samples) if isinstance(samples, str) else samples,
+        verify=verify,
+        strict=strict,
+        seed=seed,
+    )
+    return run(_source(model), request)
+
+
+def _source(model: Source) -> ir.Model | Path:
+    if isinstance(model, onnx.ModelProto):
+        return ir.from_proto(model)
+    return Path(model) if isinstance(model, str) else model

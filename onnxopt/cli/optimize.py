@@ -1,0 +1,82 @@
+"""``onnxopt optimize``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from onnxopt.report import Report
+
+
+def optimize(
+    model: Annotated[Path, typer.Argument(help="The model: ONNX as protobuf, text or JSON.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")],
+    target: Annotated[str, typer.Option(help="What it will run on; see 'onnxopt targets'.")] = (
+        "cpu"
+    ),
+    pipeline: Annotated[
+        str | None,
+        typer.Option("--pipeline", "-p", help="Passes, as 'fold-constants, repeat(fuse, dce)'."),
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Leave out a pass, a family or one file of it.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Fix an input's dimensions, 'x=1,3,224,224'.")
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="Raise the operator set to this first.")] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Feeds to verify on: a folder or file of .npz, .npy, .pb.")
+    ] = None,
+    verify: Annotated[
+        Literal["each", "end", "off"],
+        typer.Option(help="Compare numbers after each pass, at the end, or not at all."),
+    ] = "end",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a wrong rewrite instead of going on without.")
+    ] = False,
+    external_data: Annotated[
+        bool | None, typer.Option(help="Store weights beside the model, or inside it.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For the random samples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Rewrite a model losslessly, verify it, and print what changed."""
+    from onnxopt._startup import import_onnx_ir
+
+    import_onnx_ir()
+    from onnxopt.io import save
+    from onnxopt.optimize import Request, run
+
+    request = Request(
+        target=target,
+        pipeline=pipeline,
+        skip=tuple(skip or ()),
+        shapes=tuple(shape or ()),
+        opset=opset,
+        samples=samples,
+        verify=verify,
+        strict=strict,
+        seed=seed,
+        repro=output.with_name(output.name + ".repro"),
+    )
+    optimized, report = run(model, request)
+    save(optimized, output, external_data=external_data)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        _show(report, model, output)
+
+
+def _show(report: Report, model: Path, output: Path) -> None:
+    from onnxopt.render import Paper, render_report
+
+    paper = Paper(sys.stdout)
+    render_report(report, paper)
+    paper.line(f"{model} -> {output}, {report.seconds:.2f} s")

@@ -1,0 +1,160 @@
+"""Run the lossless pipeline of a target on a model, verified."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import onnx_ir as ir
+
+from onnxopt import catalogue, io
+from onnxopt.base import Context, Gate, Observer
+from onnxopt.evaluate import evaluator
+from onnxopt.pipeline import Pipeline
+from onnxopt.report import Recorder, Report, Size, Verification
+from onnxopt.samples import Samples
+from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
+from onnxopt.verify.repro import Repro
+
+_REFERENCE = "cpu{optimization=off, arena=false, mem-pattern=false, spinning=false, threads=2}"
+"""What computes models as they are written, to verify and to fold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of an optimization."""
+
+    target: str = "cpu"
+    pipeline: str | Pipeline | None = None
+    """The passes; None means the target's default."""
+    skip: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+    """Dimensions of inputs to fix first, as ``x=1,3,224,224``."""
+    opset: int | None = None
+    """The version to raise the default operator set to first."""
+    samples: Path | Samples | None = None
+    verify: Literal["each", "end", "off"] = "end"
+    strict: bool = False
+    """Raise VerificationError at a wrong rewrite instead of going on without it."""
+    seed: int = 0
+    repro: Path | None = None
+    """The folder that takes the smallest failing model, should there be one."""
+    observers: tuple[Observer, ...] = ()
+
+    def steps(self) -> Pipeline:
+        """Return the whole pipeline that is asked for."""
+        chosen = self.pipeline
+        if not isinstance(chosen, Pipeline):
+            default = catalogue.find_backend(self.target).target().pipeline
+            chosen = Pipeline.parse(default if chosen is None else chosen)
+        first = []
+        if self.shapes:
+            shapes = ", ".join(f'"{shape}"' for shape in self.shapes)
+            first.append(f"fix-shapes{{shapes=[{shapes}]}}")
+        if self.opset is not None:
+            first.append(f"raise-opset{{to={self.opset}}}")
+        steps = Pipeline.parse(", ".join(first)).steps
+        return Pipeline((*steps, *chosen.without(self.skip).steps))
+
+
+def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:
+    """Optimize a model, or the file of one; return the result and what happened.
+
+    A model in memory is left as it is. Raises UsageError for an unknown pass or target, ModelError
+    for a model that cannot be read, BackendError where the target cannot be used here, and
+    VerificationError for a wrong rewrite where ``strict`` asks for it.
+    """
+    return _Optimization(source, request).run()
+
+
+class _Optimization:
+    """One request being carried out."""
+
+    def __init__(self, source: ir.Model | Path, request: Request) -> None:
+        self.source = source
+        self.request = request
+        self.pipeline = request.steps()
+        self.target = catalogue.find_backend(request.target).target()
+        self.evaluate = evaluator(catalogue.backend(_REFERENCE))
+        self.recorder = Recorder()
+        self.before: Size | None = None
+        self.samples = self._samples()
+
+    def run(self) -> tuple[ir.Model, Report]:
+        started = time.perf_counter()
+        path = self.source if isinstance(self.source, Path) else None
+        work = Work(load=self._load, run=self._rewrite, observers=self._observers, path=path)
+        outcome = run_verified(work, self._check())
+        report = Report(
+            pipeline=str(self.pipeline),
+            target=self.request.target,
+            before=self.before or Size.of(outcome.model),
+            after=Size.of(outcome.model),
+            passes=list(self.recorder.records.values()),
+            seconds=time.perf_counter() - started,
+            verification=_verification(outcome, self.request.verify),
+        )
+        return outcome.model, report
+
+    def _load(self) -> ir.Model:
+        model = io.load(self.source) if isinstance(self.source, Path) else self.source.clone()
+        if self.before is None:
+            self.before = Size.of(model)
+        return model
+
+    def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
+        context = Context(
+            target=self.target,
+            evaluate=self.evaluate,
+            samples=self.samples,
+            seed=self.request.seed,
+            gate=gate,
+        )
+        return self.pipeline.run(model, context, observers)
+
+    def _observers(self) -> Sequence[Observer]:
+        self.recorder = Recorder()
+        return (self.recorder, *self.request.observers)
+
+    def _samples(self) -> Samples | None:
+        given = self.request.samples
+        if not isinstance(given, Path):
+            return given
+        return Samples.from_path(given, list(self._load().graph.inputs))
+
+    def _check(self) -> Check:
+        folder = self.request.repro
+        return Check(
+            mode=Mode(self.request.verify),
+            evaluate=self.evaluate,
+            samples=self.samples,
+            seed=self.request.seed,
+            strict=self.request.strict,
+            repro=None if folder is None else Repro(folder=folder, pipeline=str(self.pipeline)),
+        )
+
+
+def _verification(outcome: Outcome, mode: str) -> Verification:
+    if outcome.gave_up is not None:
+        statement = f"handed back unchanged: {outcome.gave_up}"
+    elif outcome.unverified is not None:
+        statement = f"numbers not compared: {outcome.unverified}"
+    elif not outcome.gate.applied:
+        statement = "nothing was changed, so there was nothing to compare"
+    else:
+        found = outcome.comparison
+        statement = (
+            f"outputs equal on {'; '.join(outcome.checked)}: worst difference "
+            f"{found.absolute:.1e}, {found.relative:.1e} of the output's scale; {outcome.tolerance}"
+        )
+    return Verification(
+        mode=mode,
+        statement=statement,
+        quarantined=[str(fault) for fault in outcome.quarantined],
+        excused=list(outcome.comparison.excused),
+        reproduction=[str(path) for path in outcome.repros],
+        seconds=outcome.seconds,
+    )

@@ -1,0 +1,66 @@
+"""Reports on a console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from onnxopt.report import Report
+
+_UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes with three digits and a unit, in powers of 1000."""
+    unit = _UNITS[0]
+    for unit in _UNITS:
+        if abs(count) < 1000 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+
+
+class Paper:
+    """Plain text with aligned columns; rich costs more to import than most models to optimize."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def line(self, text: str = "") -> None:
+        """Write a line."""
+        self._stream.write(text + "\n")
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows: the first column to the left, all others to the right."""
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+            self.line("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+
+
+def render_report(report: Report, paper: Paper) -> None:
+    """Write nodes by operator before and after, what each pass did, and how it was verified."""
+    paper.table(_operators(report))
+    paper.line()
+    changed = [record for record in report.passes if record.changes]
+    rows = [[r.name, str(r.changes), f"{r.seconds:.3f}"] for r in changed]
+    paper.table([["pass", "changes", "seconds"], *rows])
+    paper.line()
+    for line in report.verification.lines():
+        paper.line(line)
+
+
+def _operators(report: Report) -> list[list[str]]:
+    before, after = report.before, report.after
+    names = sorted(before.operators | after.operators, key=lambda n: -before.operators.get(n, 0))
+    changed = [n for n in names if before.operators.get(n, 0) != after.operators.get(n, 0)]
+    others = before.nodes - sum(before.operators.get(name, 0) for name in changed)
+    rows = [["operator", "before", "after"]]
+    for name in changed:
+        old, new = before.operators.get(name, 0), after.operators.get(name, 0)
+        rows.append([name, str(old or "-"), str(new or "-")])
+    rows.append(["unchanged operators", str(others), str(others)])
+    rows.append(["all nodes", str(before.nodes), str(after.nodes)])
+    rows.append(["weights", bytes_text(before.weight_bytes), bytes_text(after.weight_bytes)])
+    return rows

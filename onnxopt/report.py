@@ -1,0 +1,107 @@
+"""What an optimization did: replayable, and readable on a console or by a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Observer, Pass
+
+
+@dataclasses.dataclass(kw_only=True)
+class PassRecord:
+    """What one pass did, all its runs together."""
+
+    name: str
+    runs: int = 0
+    changes: int = 0
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a model is."""
+
+    nodes: int
+    """Nodes, those of subgraphs and functions included."""
+    weight_bytes: int
+    operators: dict[str, int]
+    """Nodes by operator."""
+
+    @classmethod
+    def of(cls, model: ir.Model) -> Size:
+        """Count nodes and the bytes of initializers, without reading them."""
+        operators: dict[str, int] = {}
+        weight_bytes = 0
+        for home in graph.graphs(model):
+            weights = (value.const_value for value in home.initializers.values())
+            weight_bytes += sum(weight.nbytes for weight in weights if weight is not None)
+            for node in home:
+                name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+                operators[name] = operators.get(name, 0) + 1
+        nodes = sum(operators.values())
+        return cls(nodes=nodes, weight_bytes=weight_bytes, operators=operators)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Verification:
+    """How a result was verified, in sentences, and what was set aside."""
+
+    mode: str
+    statement: str
+    """What was compared, on what, within which tolerance, and what came out."""
+    quarantined: list[str] = dataclasses.field(default_factory=list)
+    """The rewrites that changed the outputs, and were left out."""
+    excused: list[str] = dataclasses.field(default_factory=list)
+    """Outputs that differ by no more than rounding moves the original's own."""
+    reproduction: list[str] = dataclasses.field(default_factory=list)
+    """The folders of the smallest failing models, where there are any."""
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        """Return the lines a person reads."""
+        lines = [self.statement]
+        lines += [f"left out, it changed the outputs: {site}" for site in self.quarantined]
+        lines += [f"accepted: {excuse}" for excuse in self.excused]
+        return lines + [f"smallest failing model: {folder}" for folder in self.reproduction]
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """What happened to a model."""
+
+    pipeline: str
+    target: str
+    before: Size
+    after: Size
+    passes: list[PassRecord]
+    seconds: float
+    verification: Verification
+    """How the result was verified, what was found, and what was set aside."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return dataclasses.asdict(self)
+
+
+class Recorder(Observer):
+    """Counts changes and seconds by pass."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, PassRecord] = {}
+        self._started = 0.0
+
+    def before(self, step: Pass, model: ir.Model) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def after(self, step: Pass, model: ir.Model, changes: int) -> None:
+        """Add up."""
+        record = self.records.setdefault(step.name, PassRecord(name=step.name))
+        record.runs += 1
+        record.changes += changes
+        record.seconds += time.perf_counter() - self._started

@@ -1,0 +1,67 @@
+"""An If whose condition is known becomes the branch that is taken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context, Pass
+
+
+class InlineIf(Pass):
+    """Replace ``If(constant)`` by the nodes of the branch that is taken."""
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Inline from the outside in, since a branch may hold further Ifs."""
+        names = graph.Names(model)
+        changes = 0
+        pending = [model.graph]
+        while pending:
+            home = pending.pop()
+            queue = deque(home)
+            while queue:
+                node = queue.popleft()
+                branch = _taken(node)
+                if branch and context.gate.permit("inline-if", node.outputs[0].name or ""):
+                    queue.extendleft(reversed(_inline(home, node, branch, names)))
+                    changes += 1
+                else:
+                    pending += graph.subgraphs(node)
+        return changes
+
+
+def _taken(node: ir.Node) -> ir.Graph | None:
+    """Return the branch of an If that is always taken, None for any other node."""
+    if node.op_type != "If" or node.domain:
+        return None
+    condition = graph.scalar(node.inputs[0])
+    if condition is None:
+        return None
+    return node.attributes["then_branch" if condition else "else_branch"].as_graph()
+
+
+def _inline(
+    home: ir.Graph, node: ir.Node, branch: ir.Graph, names: graph.Names
+) -> Sequence[ir.Node]:
+    results = list(branch.outputs)
+    branch.outputs.clear()
+    moved = graph.adopt(home, node, branch, names)
+    for old, new in zip(node.outputs, results, strict=True):
+        _hand_over(home, node, old, new)
+    graph.release(node)
+    home.remove(node)
+    return moved
+
+
+def _hand_over(home: ir.Graph, node: ir.Node, old: ir.Value, new: ir.Value) -> None:
+    """Let a branch's result take the place of the If's; copy it where it cannot be an output."""
+    if not graph.replaceable(old, new):
+        copy = ir.Node("", "Identity", [new], num_outputs=1)
+        copy.outputs[0].name = None
+        home.insert_before(node, copy)
+        graph.replace(old, copy.outputs[0], fresh=True)
+    else:
+        graph.replace(old, new)

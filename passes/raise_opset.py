@@ -1,0 +1,81 @@
+"""A newer version of the operator set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context, Pass
+from onnxopt.errors import ModelError
+
+_LARGE = 1024
+"""Bytes from which a weight is kept out of the conversion."""
+
+
+class RaiseOpset(Pass):
+    """Raise the default operator set to version ``to``, where the model's is older."""
+
+    changes_signature: ClassVar[bool] = False
+
+    to: int = 20
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Convert with onnx's version converter, large weights kept aside meanwhile."""
+        if graph.opset(model) >= self.to or graph.opset(model) == 0:
+            return 0
+        if not context.gate.permit("raise-opset", "model"):
+            return 0
+        from onnx.version_converter import ConvertError, convert_version
+
+        aside = _set_aside(model)
+        try:
+            converted = convert_version(ir.to_proto(model), self.to)
+        except (ConvertError, RuntimeError) as problem:
+            raise ModelError(
+                f"cannot raise the operator set from {graph.opset(model)} to {self.to}: "
+                f"{str(problem).partition(chr(10))[0]}"
+            ) from problem
+        finally:
+            _put_back(model, aside)
+        _adopt(model, ir.from_proto(converted), aside)
+        return 1
+
+
+def _set_aside(model: ir.Model) -> list[ir.Value]:
+    """Turn the large initializers of the main graph into inputs, so that none is copied."""
+    home = model.graph
+    aside = [
+        value
+        for value in home.initializers.values()
+        if value.const_value is not None
+        and value.const_value.nbytes >= _LARGE
+        and not value.is_graph_input()
+    ]
+    for value in aside:
+        tensor = value.const_value
+        if tensor is not None:
+            value.type = ir.TensorType(tensor.dtype)
+            value.shape = graph.shape_of(tensor)
+        del home.initializers[value.name or ""]
+        home.inputs.append(value)
+    return aside
+
+
+def _put_back(model: ir.Model, aside: list[ir.Value]) -> None:
+    for value in aside:
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+
+
+def _adopt(model: ir.Model, converted: ir.Model, aside: list[ir.Value]) -> None:
+    """Take the converted graph over, and give its weights their contents back."""
+    inputs = {value.name: value for value in converted.graph.inputs}
+    for value in aside:
+        twin = inputs[value.name]
+        twin.const_value = value.const_value
+        converted.graph.inputs.remove(twin)
+        converted.graph.register_initializer(twin)
+    model.graph = converted.graph
+    model.ir_version = max(model.ir_version, converted.ir_version)
