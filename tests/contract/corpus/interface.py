@@ -250,3 +250,30 @@ def no_inputs() -> onnx.ModelProto:
         }""",
         {"w": floats(1, 1)},
     )
+
+
+def names_taken() -> onnx.ModelProto:
+    """The names a rewrite would give its own values are in use already."""
+    return model(
+        """g (float[n,4] x) => (float[n,3] y) {
+            y_MatMul = MatMul(x, y_const)
+            y_Gemm = Add(y_MatMul, y_const_1)
+            y_Add = Identity(y_Gemm)
+            y = Mul(y_Add, y_const_1)
+        }""",
+        {"y_const": normal(4, 3), "y_const_1": normal(3)},
+    )
+
+
+def weights_computed() -> onnx.ModelProto:
+    """What stands where weights stand comes from an input, or from nodes that could be folded."""
+    return model(
+        """g (float[n,3,8,8] x, float[4,3,3,3] given) => (float[n,4,6,6] y, float[n,4,6,6] z) {
+            c = Conv(x, given)
+            y = BatchNormalization(c, s, b, m, v)
+            t = Transpose<perm=[3,2,0,1]>(raw)
+            d = Conv(x, t)
+            z = BatchNormalization(d, s, b, m, v)
+        }""",
+        {"raw": normal(3, 3, 3, 4), **norm(4)},
+    )
