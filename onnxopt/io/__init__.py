@@ -1,8 +1,9 @@
-"""Model files: reading and writing."""
+"""Model files: reading and writing, in protobuf and text, with and without data files."""
 
 from __future__ import annotations
 
 from onnxopt.io.read import load
+from onnxopt.io.slots import model_size
 from onnxopt.io.write import save
 
-__all__ = ["load", "save"]
+__all__ = ["load", "model_size", "save"]

@@ -1,0 +1,89 @@
+"""Put files in place so that a reader, or whoever comes after a killed run, finds whole ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from onnxopt.errors import ModelError, UsageError
+
+Write = Callable[[BinaryIO], None]
+
+
+def put(target: Path, write: Write) -> None:
+    """Write a file beside its target, then rename it."""
+    with _reported(target), _draft(target, write) as draft:
+        draft.replace(target)
+
+
+def put_pair(
+    target: Path, data: Path, write_data: Write, write_model: Callable[[str], Write]
+) -> None:
+    """Write a model and its data file; ``write_model`` is given the data file's name.
+
+    Both are written beside their targets first. Where no data file of that name is there yet, it
+    is renamed first, then the model: the old model never refers to it. Otherwise, since two files
+    cannot be renamed at once, four steps of which each leaves a model with its own data:
+
+    1. a model that refers to the draft of the data takes the old model's place,
+    2. the draft gets the data file's name as a second one, in place of the old data,
+    3. a model that refers to that name takes the place of the first,
+    4. the draft's own name goes.
+    """
+    with (
+        _reported(target),
+        _draft(data, write_data) as draft,
+        _draft(target, write_model(data.name)) as final,
+    ):
+        if data.exists():
+            with _draft(target, write_model(draft.name)) as interim:
+                interim.replace(target)
+                _rename_keeping(draft, data)
+        else:
+            draft.replace(data)
+        final.replace(target)
+
+
+def _rename_keeping(draft: Path, target: Path) -> None:
+    """Give a file a second name in place of another file; file systems without links rename it."""
+    second = draft.with_name(f"{draft.name}2")
+    try:
+        os.link(draft, second)
+    except OSError:
+        draft.replace(target)
+    else:
+        second.replace(target)
+
+
+@contextlib.contextmanager
+def _draft(target: Path, write: Write) -> Iterator[Path]:
+    """Write a new file beside the target; remove it unless it has been renamed by then."""
+    draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            if target.is_file() and not target.is_symlink():
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+            write(file)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _reported(target: Path) -> Iterator[None]:
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: there is no folder '{target.parent}'; create it first")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target}: is not a regular file; name a file to write")
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{target}: cannot be written: {error.strerror}; choose another place"
+        ) from error
