@@ -1,0 +1,98 @@
+"""Expands that broadcasting makes needless, and those after one another."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.passes.simplify._facts import broadcast, extents
+from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rest, Rule, Var
+
+_BINARY = (
+    "Add",
+    "And",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Div",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "Pow",
+    "Sub",
+    "Where",
+    "Xor",
+)
+"""Operators that broadcast all their inputs."""
+
+
+class BeforeBroadcasting(Rule):
+    """``Expand(x, shape) + y`` becomes ``x + y`` where the result has the shape it had.
+
+    So for every operator that broadcasts all its inputs, in any of their places.
+    """
+
+    since = 8
+
+    def pattern(self, op: PatternOps, rest: Rest) -> Op:
+        return op.one_of(*_BINARY)(rest)
+
+    def rewrite(self, op: Builder, root: ir.Node, rest: tuple[ir.Value | None, ...]) -> ir.Value:
+        wanted = extents(root.outputs[0])
+        if wanted is None or None in wanted:
+            raise Decline("the shape is not known")
+        for place, value in enumerate(rest):
+            node = None if value is None else value.producer()
+            if node is None or node.op_type != "Expand" or node.domain:
+                continue
+            inputs = [*rest[:place], node.inputs[0], *rest[place + 1 :]]
+            shapes = [extents(operand) for operand in inputs]
+            known = [shape for shape in shapes if shape is not None]
+            if len(known) == len(shapes) and broadcast(*known) == wanted:
+                return op.copy(root, inputs)
+        raise Decline("no Expand, or one that is needed")
+
+
+class ExpandExpand(Rule):
+    """``Expand(Expand(x, s), t)`` of constant shapes becomes ``Expand(x, broadcast(s, t))``."""
+
+    def pattern(self, op: PatternOps, x: Var, inner: Var, outer: Var) -> Op:
+        return op.Expand(op.Expand(x, inner), outer)
+
+    def rewrite(self, op: Builder, x: ir.Value, inner: ir.Value, outer: ir.Value) -> ir.Value:
+        first, second = graph.ints(inner), graph.ints(outer)
+        if first is None or second is None:
+            raise Decline("the shapes are not constant")
+        return op.Expand(x, np.array(np.broadcast_shapes(first, second), dtype=np.int64))
+
+
+class KnownShape(Rule):
+    """``Expand(x, computed)`` becomes ``Expand(x, constant)`` where shapes say what it holds.
+
+    An axis that keeps its extent is written as 1.
+    """
+
+    def pattern(self, op: PatternOps, x: Var, shape: Var) -> Op:
+        return op.Expand(x, shape)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, shape: ir.Value) -> ir.Value:
+        before, after = extents(x), extents(root.outputs[0])
+        if graph.tensor(shape) is not None or before is None or after is None:
+            raise Decline("constant already, or shapes not known")
+        padded = (1,) * (len(after) - len(before)) + before
+        written = [
+            extent if isinstance(extent, int) else 1 if extent == old and extent else None
+            for extent, old in zip(after, padded, strict=True)
+        ]
+        numbers = [entry for entry in written if entry is not None]
+        if len(numbers) != len(written):
+            raise Decline("an extent is not known")
+        return op.Expand(x, np.array(numbers, dtype=np.int64))
