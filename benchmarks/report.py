@@ -1,0 +1,165 @@
+"""Make results/SUMMARY.md from the JSON files beside it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from common import RESULTS, read_results
+from peers import ONNXOPT, PEERS
+from quality import correct
+
+Lines = list[str]
+
+
+def table(head: list[str], rows: list[list[object]]) -> Lines:
+    """Return a markdown table."""
+    cells = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(str(cell) for cell in row) + " |" for row in cells]
+
+
+def short(value: object, digits: int = 2) -> str:
+    """Return a number with few digits; a dash for what is missing."""
+    if isinstance(value, float):
+        return f"{value:.{digits}f}"
+    return "–" if value is None else str(value)
+
+
+def quality(said: dict[str, Any]) -> Lines:
+    """Return what was kept and how many nodes run, a line a model."""
+    models = said["models"]
+    rows, counted = [], []
+    for name, entry in models.items():
+        verdict, files = entry["verdict"], entry["files"]
+        if "runs" not in verdict:
+            continue
+        counted.append(verdict)
+        faults = [what for what in ("correct", "interface", "checker") if not verdict[what]]
+        faults += [f"lost {verdict['lost']}"] if verdict["lost"] else []
+        original = files["original"]
+        nodes = files[ONNXOPT].get("nodes")
+        row = [name, f"{original['nodes']} → {short(nodes)}", original["runs"]]
+        row += [short(verdict["runs"]), short(verdict["best_runs"]), short(verdict["best_peer"])]
+        metric = verdict.get("metric")
+        same = "" if metric is None else "same" if metric["unchanged"] else str(metric)
+        rows.append(
+            [*row, "yes" if verdict["no_more_nodes"] else "**no**", same, "; ".join(faults)]
+        )
+    if not counted:
+        return ["onnxopt has not been compared yet."]
+    checks = ("correct", "interface", "checker", "no_more_nodes")
+    totals = [f"{check} {sum(v[check] for v in counted)}" for check in checks]
+    head = ["model", "nodes", "original runs", "onnxopt runs", "best peer runs", "best peer"]
+    head += ["no more", "metric", "faults"]
+    return [f"{len(counted)} models: {', '.join(totals)}.", "", *table(head, rows)]
+
+
+def peers(said: dict[str, Any]) -> Lines:
+    """Return how each optimizer did over all models."""
+    rows = []
+    for name in (*PEERS, ONNXOPT):
+        found = [e["files"][name] for e in said["models"].values() if name in e["files"]]
+        if not found:
+            continue
+        good = [facts for facts in found if correct(facts)]
+        broken = sum(1 for facts in found if facts["ok"] and not correct(facts))
+        failed = sum(1 for facts in found if not facts["ok"])
+        seconds = sorted(facts["seconds"] for facts in found)
+        peak = sorted(facts["peak_mb"] for facts in found)
+        middle = len(found) // 2
+        times = f"{seconds[middle]:.2f} / {seconds[-1]:.1f}"
+        memory = f"{peak[middle]:.0f} / {peak[-1]:.0f}"
+        rows.append([name, f"{len(good)}/{len(found)}", failed, broken, times, memory])
+    head = ["optimizer", "correct", "failed", "wrote a wrong file", "s, median / max"]
+    return table([*head, "peak MB, median / max"], rows)
+
+
+def wall(said: dict[str, Any]) -> Lines:
+    """Return seconds of the whole process."""
+    names = sorted({name for entry in said["models"].values() for name in entry["medians"]})
+    rows = [
+        [model, *(short(entry["medians"].get(n)) for n in names), short(entry.get("ratio"))]
+        for model, entry in said["models"].items()
+    ]
+    return table(["model", *names, "onnxopt / faster peer"], rows)
+
+
+def scaling(said: dict[str, Any]) -> Lines:
+    """Return seconds and memory on long chains and heavy weights."""
+    rows = [
+        [
+            model,
+            short(entry["nodes"]),
+            name,
+            short(facts.get("nodes")) if facts["ok"] else "fails",
+            short(facts["seconds"]),
+            short(facts["over_interpreter_mb"], 0),
+        ]
+        for model, entry in said["models"].items()
+        for name, facts in entry["optimizers"].items()
+    ]
+    return table(["model", "nodes", "optimizer", "nodes left", "s", "peak MB over Python"], rows)
+
+
+def latency(said: dict[str, Any]) -> Lines:
+    """Return the ratio to the original's latency, with its interval and the noise."""
+    rows: list[list[object]] = []
+    for model, entry in said["models"].items():
+        for name, facts in entry.items():
+            if "problem" in facts:
+                rows.append([model, name, "", "failed", "", ""])
+                continue
+            spans = ["–".join(short(end, 3) for end in facts[k]) for k in ("interval", "noise")]
+            verdict = "**slower**" if facts["slower"] else "faster" if facts["faster"] else ""
+            ratio = short(facts["ratio"], 3)
+            rows.append([model, name, short(facts["original_ms"]), ratio, *spans, verdict])
+    head = ["model", "optimizer", "original ms", "ratio", "95 % interval", "same model twice", ""]
+    return [f"{said['threads']} thread(s).", "", *table(head, rows)]
+
+
+def node_tests(said: dict[str, Any]) -> Lines:
+    """Return the outcomes of ONNX's backend node tests."""
+    outcomes = ", ".join(f"{outcome}: {count}" for outcome, count in said["outcomes"].items())
+    failures = [f"- {e['name']}: {e['outcome']} {e.get('why', '')}" for e in said["failures"]]
+    return [f"{said['tests']} tests: {outcomes}. Ran on: {said['evaluators']}.", "", *failures]
+
+
+def startup(said: dict[str, Any]) -> Lines:
+    """Return the seconds of the two doors."""
+    rows = [
+        [name, short(facts["min"], 3), short(facts["median"], 3)]
+        for name, facts in said["seconds"].items()
+    ]
+    return table(["what", "min s", "median s"], rows)
+
+
+SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
+    "quality": ("Quality", [peers, quality]),
+    "wall": ("Wall time of the whole process, seconds", [wall]),
+    "latency": ("Latency at ONNX Runtime's full level", [latency]),
+    "scaling": ("Scaling", [scaling]),
+    "node_tests": ("ONNX's backend node tests", [node_tests]),
+    "startup": ("Start", [startup]),
+}
+
+
+def main() -> None:
+    """Read every result there is and write the summary."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    lines = ["# Benchmarks", "", "Made by `benchmarks/report.py`; README.md says how to repeat it."]
+    for name, (title, parts) in SECTIONS.items():
+        said = read_results(name)
+        if not said:
+            continue
+        host = said["host"]
+        lines += ["", f"## {title}", "", f"{host['cpu']}, {host['cores']} cores.", ""]
+        for part in parts:
+            lines += [*part(said), ""]
+    path = RESULTS / "SUMMARY.md"
+    path.write_text("\n".join(lines).rstrip() + "\n")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
