@@ -92,7 +92,7 @@ class Call:
             raise Contradiction(f"its attribute '{name}' is a parameter of a function")
         return cast(object, attribute.value)
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         """Return an integer attribute."""
         value = self._value(name)
         return value if isinstance(value, int) else default
@@ -105,7 +105,7 @@ class Call:
     def ints(self, name: str) -> tuple[int, ...] | None:
         """Return an attribute of integers, None where it is not given."""
         value = self._value(name)
-        return None if value is None else tuple(cast(Sequence["int"], value))
+        return None if value is None else tuple(cast("Sequence[int]", value))
 
     def floats(self, name: str) -> tuple[float, ...] | None:
         """Return an attribute of floats, None where it is not given."""

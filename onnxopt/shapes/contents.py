@@ -132,16 +132,20 @@ def _mod(a: Item, b: Item) -> Item:
 
 def _max(a: Item, b: Item) -> Item:
     if isinstance(a, float) or isinstance(b, float):
-        return None if isinstance(a, Dim) or isinstance(b, Dim) or a is None or b is None else max(
-            a, b
+        return (
+            None
+            if isinstance(a, Dim) or isinstance(b, Dim) or a is None or b is None
+            else max(a, b)
         )
     return extent.largest(a, b)
 
 
 def _min(a: Item, b: Item) -> Item:
     if isinstance(a, float) or isinstance(b, float):
-        return None if isinstance(a, Dim) or isinstance(b, Dim) or a is None or b is None else min(
-            a, b
+        return (
+            None
+            if isinstance(a, Dim) or isinstance(b, Dim) or a is None or b is None
+            else min(a, b)
         )
     return extent.smallest(a, b)
 

@@ -11,16 +11,12 @@ from onnxopt.shapes.fact import Fact
 
 _SOURCES = frozenset({"Shape", "Size", "Constant"})
 """Their content does not come from the content of an input."""
-_CARRIERS = (
-    _SOURCES
-    | UNARY.keys()
-    | BINARY.keys()
-    | frozenset(
-        "Cast CastLike Clip Concat ConstantOfShape Expand Flatten Gather GatherElements GatherND "
-        "Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape ScatterElements ScatterND Slice "
-        "Split Squeeze Tile Transpose Unsqueeze Where".split()
-    )
+_MOVERS = (
+    "Cast CastLike Clip Concat ConstantOfShape Expand Flatten Gather GatherElements GatherND "
+    "Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape ScatterElements ScatterND Slice Split "
+    "Squeeze Tile Transpose Unsqueeze Where"
 )
+_CARRIERS = _SOURCES | UNARY.keys() | BINARY.keys() | frozenset(_MOVERS.split())
 _MOST = 512
 """Longer computations of a shape are given up, which bounds the cost of one question."""
 

@@ -61,11 +61,16 @@ class Dim:
     ``terms`` is sorted and holds no zero, so two equal polynomials are equal objects.
     """
 
-    __slots__ = ("_hash", "hidden", "terms", "writable")
+    __slots__ = ("_hash", "_text", "hidden", "terms", "writable")
+    hidden: bool
+    """An axis without a name occurs."""
+    writable: bool
+    """It can be written such that reading it gives it back."""
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self._hash = hash(terms)
+        self._text = ""
         atoms = [atom for monomial, _ in terms for atom, _ in monomial]
         self.hidden = any(atom.hidden for atom in atoms)
         alone = len(terms) == 1 and terms[0][1] == 1 and len(atoms) == 1 and terms[0][0][0][1] == 1
@@ -95,11 +100,7 @@ class Dim:
 
     def __mul__(self, other: Size) -> Size:
         return _polynomial(
-            [
-                (_product(left, right), a * b)
-                for left, a in self.terms
-                for right, b in _terms(other)
-            ]
+            [(_product(left, right), a * b) for left, a in self.terms for right, b in _terms(other)]
         )
 
     __rmul__ = __mul__
@@ -117,10 +118,15 @@ class Dim:
         return other - floor_div(other, self) * self
 
     def __str__(self) -> str:
-        return to_text(self)
+        self._text = self._text or _written(self)
+        return self._text
 
     def __repr__(self) -> str:
         return f"Dim({to_text(self)})"
+
+    def atom(self) -> Atom | None:
+        """Return the one atom that this is, None for any other polynomial."""
+        return self.terms[0][0][0][0] if _is_atom(self) else None
 
     def symbols(self) -> frozenset[str]:
         """Return the names of the model's that occur, inside of quotients too."""
@@ -241,8 +247,11 @@ def lower(a: Size) -> int | None:
 
 
 def _bound_through_floor(a: Dim) -> int | None:
-    """Bound ``r - c floor(p / n)`` from below by ``r - (c / n) p``, and ``r + c floor(p / n)``
-    by ``r + (c / n) (p - n + 1)``, where n divides c."""
+    """Bound from below a sum in which a quotient occurs whose divisor n divides its factor c.
+
+    ``r - c floor(p / n)`` is at least ``r - (c / n) p``, and ``r + c floor(p / n)`` is at least
+    ``r + (c / n) (p - n + 1)``.
+    """
     for monomial, factor in a.terms:
         if len(monomial) != 1 or monomial[0][1] != 1 or monomial[0][0].kind != "floor":
             continue
@@ -273,7 +282,7 @@ def minimum(*sizes: Size) -> Size:
 def _extreme(kind: Literal["max", "min"], sizes: Iterable[Size]) -> Size:
     pool: list[Size] = []
     for size in sizes:
-        atom = size.terms[0][0][0][0] if isinstance(size, Dim) and _is_atom(size) else None
+        atom = size.atom() if isinstance(size, Dim) else None
         pool.extend(atom.args if atom is not None and atom.kind == kind else (size,))
     kept: list[Size] = []
     for size in dict.fromkeys(pool):
@@ -339,8 +348,10 @@ def _operation_bound(atom: Atom, low: bool) -> int | None:
 
 def to_text(a: Size) -> str:
     """Write a size as a person would: ``2*seq + 1``, ``floor(h/2)``, ``max(0, s - 1)``."""
-    if isinstance(a, int):
-        return str(a)
+    return str(a)
+
+
+def _written(a: Dim) -> str:
     parts = []
     for monomial, factor in sorted(a.terms, key=lambda term: term[1] < 0):
         factors = [] if abs(factor) == 1 and monomial else [str(abs(factor))]

@@ -147,7 +147,9 @@ class Engine:
             fact = merge(value, fact, self.free)
             if value.name == "":  # an optional output that nobody wants
                 continue
-            if fact.type is None and (fact.dtype is None or fact.shape is None or None in fact.shape):
+            if fact.type is None and (
+                fact.dtype is None or fact.shape is None or None in fact.shape
+            ):
                 lost.append(value)
             self._note(value, named(value, fact))
         return lost
@@ -160,11 +162,12 @@ class Engine:
     def _explain(self, node: ir.Node, call: Call, lost: list[ir.Value]) -> None:
         """Note why something is unknown, unless that follows from what was unknown before."""
         follows = not self._open.isdisjoint(node.inputs)
-        if lost and node not in self.stops:
-            if call.inherent or not follows:
-                self.stops[node] = self._blame_input(node) or call.reason or (
-                    "its output does not follow from what is known of its inputs"
-                )
+        if lost and node not in self.stops and (call.inherent or not follows):
+            self.stops[node] = (
+                self._blame_input(node)
+                or call.reason
+                or ("its output does not follow from what is known of its inputs")
+            )
         if lost or node in self.stops:
             self._open.update(node.outputs)
         elif follows:

@@ -1,4 +1,4 @@
-"""Arithmetic on extents that may be unknown: None in, None out, and None for what grows too large."""
+"""Arithmetic on extents that may be unknown: None in, None out; None for what grows too large."""
 
 from __future__ import annotations
 

@@ -36,18 +36,6 @@ class Fact(NamedTuple):
 NOTHING = Fact()
 
 
-def incomplete(fact: Fact) -> bool:
-    """Return whether the type, the rank or an extent is not known (or has no name)."""
-    if fact.type is not None:
-        return False
-    if fact.dtype is None or fact.shape is None:
-        return True
-    for extent in fact.shape:
-        if extent is None or (type(extent) is Dim and extent.hidden):
-            return True
-    return False
-
-
 def broadcast(a: Dims | None, b: Dims | None) -> Dims | None:
     """Return the shape of an elementwise operation on two shapes, as numpy has it.
 
@@ -73,7 +61,24 @@ def _meet(a: Extent, b: Extent) -> Extent:
         if isinstance(b, int):
             raise Contradiction(f"extents {a} and {b} do not broadcast")
         return a
-    return b if isinstance(b, int) else None
+    if isinstance(b, int):
+        return b
+    return a if _clipped(b, a) else b if _clipped(a, b) else None
+
+
+def _clipped(a: Extent, b: Extent) -> bool:
+    """Return whether a is ``min(b, k)`` or ``max(b, 1)``.
+
+    Where such an a differs from b, the two cannot be broadcast (or, for an empty axis b, a is 1),
+    so that the result is b.
+    """
+    atom = a.atom() if isinstance(a, Dim) else None
+    if atom is None or b not in atom.args:
+        return False
+    others = [arg for arg in atom.args if arg != b]
+    if atom.kind == "max":
+        return others == [1]
+    return atom.kind == "min" and all(isinstance(arg, int) and arg > 0 for arg in others)
 
 
 def same(a: Extent, b: Extent) -> Extent:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxopt.shapes.call import Call
-from onnxopt.shapes.extent import Extent
+from onnxopt.shapes.extent import Extent, static
 from onnxopt.shapes.fact import Fact
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def infer_by_schema(call: Call) -> list[Fact]:
         proto.input.extend(f"i{i}" if call.has(i) else "" for i in range(len(call.inputs)))
         proto.output.extend(f"o{index}" for index in range(len(unknown)))
         imports = [onnx.helper.make_opsetid(node.domain, schema.since_version)]
-        found = shape_inference.infer_node_outputs(schema, proto, types, opset_imports=imports)
+        data = _known_inputs(call)
+        found = shape_inference.infer_node_outputs(
+            schema, proto, types, data, opset_imports=imports
+        )
     except (defs.SchemaError, shape_inference.InferenceError, checker.ValidationError) as error:
         call.stop(f"ONNX's own inference refuses it ({str(error).splitlines()[0]})")
         return unknown
@@ -56,16 +60,29 @@ def _input_types(call: Call, names: dict[str, Extent]) -> dict[str, onnx.TypePro
             continue
         if fact.dtype is None or fact.type is not None:
             return None
-        shape: list[int | str] | None = None if fact.shape is None else []
+        shape: list[int | str] = []
         for size in fact.shape or ():
             if not isinstance(size, int):
-                name = f"d{len(names)}"
-                names[name] = size
-                size = name  # noqa: PLW2901
-            if shape is not None:
-                shape.append(size)
-        types[f"i{index}"] = helper.make_tensor_type_proto(fact.dtype.value, shape)
+                names[f"d{len(names)}"] = size
+            shape.append(size if isinstance(size, int) else f"d{len(names) - 1}")
+        known = None if fact.shape is None else shape
+        types[f"i{index}"] = helper.make_tensor_type_proto(fact.dtype.value, known)
     return types
+
+
+def _known_inputs(call: Call) -> dict[str, onnx.TensorProto]:
+    from onnx import numpy_helper
+
+    found: dict[str, onnx.TensorProto] = {}
+    for index, fact in enumerate(call.inputs):
+        content = None if fact is None else call.content(index)
+        shape = None if fact is None else static(fact.shape)
+        if content is None or shape is None or fact is None or fact.dtype is None:
+            continue
+        if all(isinstance(item, int | float) for item in content):
+            array = np.array(content, dtype=fact.dtype.numpy()).reshape(shape)
+            found[f"i{index}"] = numpy_helper.from_array(array)
+    return found
 
 
 def _fact(found: onnx.TypeProto | None, names: dict[str, Extent]) -> Fact:

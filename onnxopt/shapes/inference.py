@@ -145,7 +145,5 @@ def _free_names(inputs: Iterable[ir.Value]) -> frozenset[str]:
 
 
 def _changes(engine: Engine, interface: set[ir.Value]) -> tuple[Change, ...]:
-    found = (
-        change(value, engine.facts[value], value in interface) for value in engine.derived
-    )
+    found = (change(value, engine.facts[value], value in interface) for value in engine.derived)
     return tuple(item for item in found if item is not None)

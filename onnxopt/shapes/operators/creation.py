@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnxopt.shapes import extent
 from onnxopt.shapes.call import Call, Row
+from onnxopt.shapes.constants import dims_of, tensor_of
 from onnxopt.shapes.contents import fits, followed
 from onnxopt.shapes.dim import Dim, maximum
 from onnxopt.shapes.extent import Extent
@@ -20,12 +21,12 @@ STRING = ir.DataType.STRING
 
 
 def _constant(call: Call) -> Fact:
-    """The tensor or number of whichever attribute is given; content is read when asked for."""
+    """Take whichever attribute is given; the content of a tensor is read when asked for."""
     for name, attribute in call.attributes.items():
         match name:
             case "value":
-                tensor = attribute.as_tensor()
-                return Fact(tensor.dtype, tuple(int(size) for size in tensor.shape.numpy()))
+                tensor = tensor_of(attribute)
+                return Fact(tensor.dtype, dims_of(tensor))
             case "value_int":
                 return Fact(INT64, (), (attribute.as_int(),))
             case "value_ints":
@@ -44,9 +45,9 @@ def _constant(call: Call) -> Fact:
 
 
 def _constant_of_shape(call: Call) -> Fact:
-    """One number everywhere, float zero by default."""
+    """Repeat one number everywhere, float zero by default."""
     attribute = call.attributes.get("value")
-    tensor = None if attribute is None else attribute.as_tensor()
+    tensor = None if attribute is None else tensor_of(attribute)
     dtype = FLOAT if tensor is None else tensor.dtype
     wanted = call.content(0)
     if wanted is None:
@@ -100,12 +101,12 @@ def _known_range(dtype: ir.DataType | None, numbers: list[int | float]) -> Fact:
 
 
 def _typed(call: Call, default: ir.DataType | None) -> ir.DataType | None:
-    given = call.int("dtype", 0)
+    given = call.integer("dtype", 0)
     return ir.DataType(given) if given else default
 
 
 def _like(call: Call) -> Fact:
-    """The first input's shape, in the element type of ``dtype`` where it is given."""
+    """Keep the first input's shape, in the element type of ``dtype`` where it is given."""
     return Fact(_typed(call, call.dtype(0)), call.shape(0))
 
 
@@ -117,13 +118,13 @@ def _multinomial(call: Call) -> Fact:
     shape = call.shape_of_rank(0, 2)
     rows = None if shape is None else shape[0]
     kind = _typed(call, ir.DataType.INT32)
-    return Fact(kind, (rows, call.int("sample_size", 1)))
+    return Fact(kind, (rows, call.integer("sample_size", 1)))
 
 
 def _window(call: Call) -> Fact:
     """As many samples as the input says."""
     size = call.content(0)
-    kind = ir.DataType(call.int("output_datatype", 1))
+    kind = ir.DataType(call.integer("output_datatype", 1))
     return Fact(kind, as_extents(size) if size is not None and len(size) == 1 else (None,))
 
 

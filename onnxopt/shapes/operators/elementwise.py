@@ -18,19 +18,20 @@ from onnxopt.shapes.contents import (
     followed,
     stretched,
 )
+from onnxopt.shapes.extent import Dims
 from onnxopt.shapes.fact import Content, Contradiction, Fact, broadcast
 
 BOOL = ir.DataType.BOOL
 
 
 def like_first(call: Call) -> Fact:
-    """The output has the first input's type and shape."""
+    """Keep the first input's type and shape."""
     fact = call.fact(0)
     return fact if fact.content is None else Fact(fact.dtype, fact.shape, None, fact.type)
 
 
 def bool_like_first(call: Call) -> Fact:
-    """The output is boolean, with the first input's shape."""
+    """Make booleans in the first input's shape."""
     return Fact(BOOL, call.shape(0))
 
 
@@ -57,15 +58,24 @@ def _variadic(call: Call) -> Fact:
     """Broadcast any number of inputs of one type."""
     shape = call.shape(0)
     for index in range(1, len(call.inputs)):
-        shape = broadcast(shape, call.shape(index))
+        shape = _broadcast(call, shape, call.shape(index))
     dtype = _first_dtype(call)
     return Fact(dtype, shape, _variadic_content(call, dtype, shape))
 
 
 def _compare(call: Call) -> Fact:
     """Broadcast two inputs to booleans."""
-    shape = broadcast(call.shape(0), call.shape(1))
+    shape = _broadcast(call, call.shape(0), call.shape(1))
     return Fact(BOOL, shape, _variadic_content(call, BOOL, shape))
+
+
+def _broadcast(call: Call, a: Dims | None, b: Dims | None) -> Dims | None:
+    shape = broadcast(a, b)
+    if shape is not None and None in shape:
+        axis = shape.index(None) - len(shape)
+        pair = [size[axis] for size in (a, b) if size is not None]
+        call.stop(f"whether {pair[0]} and {pair[-1]} are equal, or one of them 1, is not known")
+    return shape
 
 
 def _first_dtype(call: Call) -> ir.DataType | None:
@@ -75,13 +85,11 @@ def _first_dtype(call: Call) -> ir.DataType | None:
     return None
 
 
-def _variadic_content(
-    call: Call, dtype: ir.DataType | None, dims: tuple[object, ...] | None
-) -> Content | None:
+def _variadic_content(call: Call, dtype: ir.DataType | None, dims: Dims | None) -> Content | None:
     function = BINARY.get(call.node.op_type)
-    if function is None or dtype is None or call.int("fmod", 0):
+    if function is None or dtype is None or call.integer("fmod", 0):
         return None
-    shape = followed(dtype, dims)  # type: ignore[arg-type]
+    shape = followed(dtype, dims)
     if shape is None:
         return None
     result: Content | None = None
@@ -102,7 +110,7 @@ def _combine(function: Binary, a: Content, b: Content) -> Content:
 
 def _where(call: Call) -> Fact:
     """Broadcast condition, then and else."""
-    dims = broadcast(broadcast(call.shape(0), call.shape(1)), call.shape(2))
+    dims = _broadcast(call, _broadcast(call, call.shape(0), call.shape(1)), call.shape(2))
     dtype = call.dtype(1) or call.dtype(2)
     shape = followed(dtype, dims)
     content: Content | None = None
@@ -119,8 +127,8 @@ def _where(call: Call) -> Fact:
 
 
 def _cast(call: Call) -> Fact:
-    """The output has the element type of ``to``."""
-    dtype = ir.DataType(call.int("to", 0))
+    """Change the element type to ``to``."""
+    dtype = ir.DataType(call.integer("to", 0))
     return _cast_to(call, dtype)
 
 
@@ -140,13 +148,13 @@ def _cast_to(call: Call, dtype: ir.DataType) -> Fact:
 
 
 def _dropout(call: Call) -> Sequence[Fact]:
-    """The second output is a mask of the same shape; booleans from opset 10."""
+    """Add a mask of the same shape; booleans from opset 10."""
     kind = BOOL if call.version >= 10 else call.dtype(0)
     return [like_first(call), Fact(kind, call.shape(0))]
 
 
 def _batch_normalization(call: Call) -> Sequence[Fact]:
-    """The statistics, where they are outputs, have one element a channel."""
+    """Add statistics of one element a channel, where they are outputs."""
     one = Fact(call.dtype(3) or call.dtype(0), call.shape(3))
     return [like_first(call), one, one, one, one]
 
@@ -154,10 +162,10 @@ def _batch_normalization(call: Call) -> Sequence[Fact]:
 def layer_normalization(call: Call) -> Sequence[Fact]:
     """Mean and inverse deviation keep the axes, those normalized with extent 1."""
     shape = call.shape(0)
-    kind = ir.DataType(call.int("stash_type", 1))
+    kind = ir.DataType(call.integer("stash_type", 1))
     if shape is None:
         return [like_first(call), Fact(kind), Fact(kind)]
-    axis = call.int("axis", -1)
+    axis = call.integer("axis", -1)
     if not -len(shape) <= axis < len(shape):
         raise Contradiction(f"axis {axis} does not exist in {len(shape)} axes")
     kept = shape[: axis % len(shape)]

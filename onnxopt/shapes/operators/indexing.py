@@ -34,11 +34,11 @@ def _source(call: Call) -> np.ndarray | None:
 
 
 def _gather(call: Call) -> Fact:
-    """Axis ``axis`` gives way to the axes of the indices."""
+    """Put the axes of the indices in the place of one axis."""
     fact, indices = call.fact(0), call.shape(1)
     if fact.shape is None or indices is None:
         return Fact(fact.dtype)
-    axis = normalize(call.int("axis", 0), len(fact.shape))
+    axis = normalize(call.integer("axis", 0), len(fact.shape))
     shape = fact.shape[:axis] + indices + fact.shape[axis + 1 :]
     source = _source(call)
     picks = None if source is None else _positions(call, 1)
@@ -51,7 +51,7 @@ def _gather(call: Call) -> Fact:
 
 
 def _gather_elements(call: Call) -> Fact:
-    """The output has the shape of the indices."""
+    """Pick one element for each index, in the shape of the indices."""
     fact, indices = call.fact(0), call.shape(1)
     source = _source(call)
     picks = None if source is None else _positions(call, 1)
@@ -62,7 +62,7 @@ def _gather_elements(call: Call) -> Fact:
 
 def _gather_nd(call: Call) -> Fact:
     """``indices[:-1] + data[batch_dims + indices[-1]:]``."""
-    data, indices, batch = call.shape(0), call.shape(1), call.int("batch_dims", 0)
+    data, indices, batch = call.shape(0), call.shape(1), call.integer("batch_dims", 0)
     if data is None or not indices or not isinstance(indices[-1], int):
         return Fact(call.dtype(0))
     shape = indices[:-1] + data[batch + indices[-1] :]
@@ -201,12 +201,12 @@ def _slice_content(
 
 
 def _top_k(call: Call) -> Sequence[Fact]:
-    """The axis shrinks to k, an attribute before opset 10."""
+    """Shrink the axis to k, an attribute before opset 10."""
     shape = call.shape(0)
     if shape is None:
         return [Fact(call.dtype(0)), Fact(INT64)]
-    axis = normalize(call.int("axis", -1), len(shape))
-    content = call.content(1) if call.has(1) else (call.int("k", 0),)
+    axis = normalize(call.integer("axis", -1), len(shape))
+    content = call.content(1) if call.has(1) else (call.integer("k", 0),)
     size = _item(content, 0)
     if size is None:
         call.stop("how many it keeps is computed from data")
@@ -215,11 +215,11 @@ def _top_k(call: Call) -> Sequence[Fact]:
 
 
 def _one_hot(call: Call) -> Fact:
-    """A new axis as long as the second input says."""
+    """Add an axis as long as the second input says."""
     indices = call.shape(0)
     if indices is None:
         return Fact(call.dtype(2))
-    axis = normalize(call.int("axis", -1), len(indices) + 1)
+    axis = normalize(call.integer("axis", -1), len(indices) + 1)
     content = call.content(1)
     item = content[0] if content else None
     depth = int(item) if isinstance(item, float) else item
@@ -242,7 +242,7 @@ def _compress(call: Call) -> Fact:
         return Fact(call.dtype(0), (None,))
     if shape is None:
         return Fact(call.dtype(0))
-    place = normalize(call.int("axis", 0), len(shape))
+    place = normalize(call.integer("axis", 0), len(shape))
     return Fact(call.dtype(0), (*shape[:place], None, *shape[place + 1 :]))
 
 
@@ -251,7 +251,7 @@ def _unique(call: Call) -> Sequence[Fact]:
     call.depends_on_data("how many elements are different is only known from the data")
     kept: Dims | None = (None,)
     if "axis" in call.attributes and shape is not None:
-        place = normalize(call.int("axis", 0), len(shape))
+        place = normalize(call.integer("axis", 0), len(shape))
         kept = (*shape[:place], None, *shape[place + 1 :])
     elif "axis" in call.attributes:
         kept = None

@@ -41,8 +41,8 @@ def gemm_shape(call: Call, b_index: int = 1) -> Dims:
     """``[m, k]`` by ``[k, n]``, either one transposed on request, is ``[m, n]``."""
     a, b = call.shape_of_rank(0, 2), call.shape_of_rank(b_index, 2)
     a, b = a or (None, None), b or (None, None)
-    rows, depth = a[::-1] if call.int("transA", 0) else a
-    height, columns = b[::-1] if call.int("transB", 0) else b
+    rows, depth = a[::-1] if call.integer("transA", 0) else a
+    height, columns = b[::-1] if call.integer("transB", 0) else b
     same(depth, height)
     return (rows, columns)
 

@@ -26,13 +26,13 @@ def _reduce(call: Call) -> Fact:
     shape, dtype = call.shape(0), call.dtype(0)
     if shape is None:
         return Fact(dtype)
-    keep = bool(call.int("keepdims", 1))
+    keep = bool(call.integer("keepdims", 1))
     axes = call.axes(len(shape))
     if axes is None:
         call.stop("its axes are computed from data")
         return Fact(dtype, (None,) * len(shape) if keep else None)
     if not axes:
-        if call.int("noop_with_empty_axes", 0):
+        if call.integer("noop_with_empty_axes", 0):
             return Fact(dtype, shape)
         axes = tuple(range(len(shape)))
     return Fact(dtype, reduced(shape, axes, keep), _reduced_content(call, axes))
@@ -50,12 +50,12 @@ def _reduced_content(call: Call, axes: tuple[int, ...]) -> Content | None:
 
 
 def _arg(call: Call) -> Fact:
-    """The position of an extreme along one axis."""
+    """Find the position of an extreme along one axis."""
     shape = call.shape(0)
     if shape is None:
         return Fact(ir.DataType.INT64)
-    axis = normalize(call.int("axis", 0), len(shape))
-    return Fact(ir.DataType.INT64, reduced(shape, (axis,), bool(call.int("keepdims", 1))))
+    axis = normalize(call.integer("axis", 0), len(shape))
+    return Fact(ir.DataType.INT64, reduced(shape, (axis,), bool(call.integer("keepdims", 1))))
 
 
 _REDUCE = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"

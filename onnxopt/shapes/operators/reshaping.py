@@ -29,7 +29,7 @@ def unknown_axes(call: Call, index: int) -> Dims | None:
 
 
 def _moved(call: Call, shape: Dims | None) -> Fact:
-    """The elements of input 0 in the same order, in another shape."""
+    """Keep the elements of input 0, in the same order, in another shape."""
     fact = call.fact(0)
     content: Content | None = None
     if followed(fact.dtype, fact.shape) is not None:
@@ -53,7 +53,7 @@ def _reshape(call: Call) -> Fact:
         call.stop("the shape it is given is computed from data")
         return Fact(call.dtype(0), axes)
     shape = list(as_extents(wanted))
-    if not call.int("allowzero", 0):
+    if not call.integer("allowzero", 0):
         _copy_zeros(shape, source)
     _solve(shape, source)
     return _moved(call, tuple(shape))
@@ -111,7 +111,7 @@ def _flatten(call: Call) -> Fact:
     shape = call.shape(0)
     if shape is None:
         return Fact(call.dtype(0), (None, None))
-    axis = call.int("axis", 1)
+    axis = call.integer("axis", 1)
     cut = axis + len(shape) if axis < 0 else axis
     if not 0 <= cut <= len(shape):
         raise Contradiction(f"axis {axis} does not exist in {len(shape)} axes")
@@ -186,7 +186,7 @@ def _concat(call: Call) -> Fact:
             raise Contradiction("its inputs differ in rank")
         return Fact(dtype)
     rank = len(known[0])
-    axis = normalize(call.int("axis", 1), rank)
+    axis = normalize(call.integer("axis", 1), rank)
     shape: list[Extent] = [None] * rank
     for other in range(rank):
         for one in known:
@@ -207,9 +207,7 @@ def _agree(a: Extent, b: Extent) -> Extent:
     return a
 
 
-def _concat_content(
-    call: Call, dtype: ir.DataType | None, dims: Dims, axis: int
-) -> Content | None:
+def _concat_content(call: Call, dtype: ir.DataType | None, dims: Dims, axis: int) -> Content | None:
     shape = followed(dtype, dims)
     if shape is None or len(shape) != 1:
         return None
@@ -226,7 +224,7 @@ def _split(call: Call) -> Sequence[Fact]:
     fact, count = call.fact(0), len(call.node.outputs)
     if fact.shape is None:
         return [Fact(fact.dtype)] * count
-    axis = normalize(call.int("axis", 0), len(fact.shape))
+    axis = normalize(call.integer("axis", 0), len(fact.shape))
     sizes = _split_sizes(call, fact.shape[axis], count)
     facts = [
         Fact(fact.dtype, (*fact.shape[:axis], size, *fact.shape[axis + 1 :])) for size in sizes
@@ -267,7 +265,7 @@ def _split_sizes(call: Call, size: Extent, count: int) -> Dims:
 def _depth_to_space(call: Call) -> Fact:
     """``[n, c, h, w]`` becomes ``[n, c / b^2, h b, w b]`` for blocks of b."""
     shape = call.shape_of_rank(0, 4)
-    block = call.int("blocksize", 1)
+    block = call.integer("blocksize", 1)
     if shape is None:
         return Fact(call.dtype(0), (None,) * 4)
     n, c, h, w = shape
@@ -278,7 +276,7 @@ def _depth_to_space(call: Call) -> Fact:
 def _space_to_depth(call: Call) -> Fact:
     """``[n, c, h, w]`` becomes ``[n, c b^2, h / b, w / b]`` for blocks of b."""
     shape = call.shape_of_rank(0, 4)
-    block = call.int("blocksize", 1)
+    block = call.integer("blocksize", 1)
     if shape is None:
         return Fact(call.dtype(0), (None,) * 4)
     n, c, h, w = shape
@@ -287,11 +285,11 @@ def _space_to_depth(call: Call) -> Fact:
 
 
 def _shape(call: Call) -> Fact:
-    """The extents from ``start`` to ``end``, as content."""
+    """Give the extents from ``start`` to ``end`` as content."""
     shape = call.shape(0)
     if shape is None:
         return Fact(ir.DataType.INT64, (None,))
-    start, end = call.int("start", 0), call.int("end", len(shape))
+    start, end = call.integer("start", 0), call.integer("end", len(shape))
     part = shape[slice(*(_clamp(edge, len(shape)) for edge in (start, end)))]
     return Fact(ir.DataType.INT64, (len(part),), part)
 
@@ -301,7 +299,7 @@ def _clamp(edge: int, rank: int) -> int:
 
 
 def _size(call: Call) -> Fact:
-    """The number of elements, as content."""
+    """Give the number of elements as content."""
     shape = call.shape(0)
     count = None if shape is None else extent.product(shape)
     return Fact(ir.DataType.INT64, (), None if count is None else (count,))

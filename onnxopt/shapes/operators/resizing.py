@@ -8,6 +8,7 @@ import numpy as np
 
 from onnxopt.shapes import extent
 from onnxopt.shapes.call import Call, Row, normalize
+from onnxopt.shapes.contents import BINARY
 from onnxopt.shapes.dim import Dim
 from onnxopt.shapes.extent import Dims, Extent
 from onnxopt.shapes.fact import Content, Contradiction, Fact, Item
@@ -36,18 +37,24 @@ def _resize(call: Call) -> Fact:
         count = len(sizes or scales or ())
         return Fact(dtype, (None,) * count if count and not call.ints("axes") else None)
     given = call.ints("axes")
-    axes = tuple(range(len(shape))) if given is None else tuple(
-        normalize(axis, len(shape)) for axis in given
+    axes = (
+        tuple(range(len(shape)))
+        if given is None
+        else tuple(normalize(axis, len(shape)) for axis in given)
     )
     result = list(shape)
     wanted = sizes or scales
     if not wanted:
         call.stop("the size it is given is computed from data")
-        return Fact(dtype, tuple(None if axis in axes else shape[axis] for axis in range(len(shape))))
+        return Fact(
+            dtype, tuple(None if axis in axes else shape[axis] for axis in range(len(shape)))
+        )
     if len(wanted) != len(axes):
         raise Contradiction(f"it is given {len(wanted)} sizes for {len(axes)} axes")
     if sizes:
-        _to_sizes(result, axes, as_extents(sizes), call.string("keep_aspect_ratio_policy", "stretch"))
+        _to_sizes(
+            result, axes, as_extents(sizes), call.string("keep_aspect_ratio_policy", "stretch")
+        )
     else:
         crop = call.string("coordinate_transformation_mode", "") == "tf_crop_and_resize"
         roi = call.content(1) if crop else None
@@ -58,19 +65,14 @@ def _resize(call: Call) -> Fact:
 def _to_scales(
     result: list[Extent], axes: tuple[int, ...], scales: Content, roi: Content | None
 ) -> None:
-    """Each axis becomes ``floor(size * scale)``; with regions ``floor(size (end - start) scale)``."""
+    """Scale each axis to ``floor(size * scale)``, or ``floor(size (end - start) scale)``."""
     for place, axis in enumerate(axes):
         scale = scales[place]
         if roi is None:
             result[axis] = None
             continue
         if roi:
-            start, end = roi[place], roi[place + len(axes)]
-            known = isinstance(start, int | float) and isinstance(end, int | float)
-            if not known or not isinstance(scale, int | float):
-                result[axis] = None
-                continue
-            scale = scale * (end - start)  # type: ignore[operator]
+            scale = BINARY["Mul"](scale, BINARY["Sub"](roi[place + len(axes)], roi[place]))
         result[axis] = scaled(result[axis], scale)
 
 
@@ -84,11 +86,11 @@ def _to_sizes(result: list[Extent], axes: tuple[int, ...], sizes: Dims, policy: 
         own = result[axis]
         if isinstance(own, int) and isinstance(size, int) and own:
             ratios.append(size / own)
-    ratio = (min if policy == "not_larger" else max)(ratios) if len(ratios) == len(axes) else None
+    complete = len(ratios) == len(axes)
+    ratio = (min if policy == "not_larger" else max)(ratios) if complete else 0.0
     for axis in axes:
         own = result[axis]
-        known = ratio is not None and isinstance(own, int)
-        result[axis] = math.floor(ratio * own + 0.5) if known else None  # type: ignore[operator]
+        result[axis] = math.floor(ratio * own + 0.5) if complete and isinstance(own, int) else None
 
 
 def _upsample(call: Call) -> Fact:
@@ -131,7 +133,7 @@ def _pad(call: Call) -> Fact:
 
 
 def _center_crop_pad(call: Call) -> Fact:
-    """The axes given take the sizes given."""
+    """Give the axes given the sizes given."""
     shape, sizes = call.shape(0), call.content(1)
     if shape is None:
         return Fact(call.dtype(0))

@@ -22,7 +22,7 @@ def _per_axis(call: Call, name: str, count: int, default: int) -> tuple[int, ...
 
 
 def _slid(call: Call, sizes: Dims, kernel: Dims, ceil: bool) -> Dims:
-    """How often the window fits: ``floor((size + pads - dilated kernel) / stride) + 1``."""
+    """Count the windows: ``floor((size + pads - dilated kernel) / stride) + 1`` on each axis."""
     count = len(sizes)
     strides = _per_axis(call, "strides", count, 1)
     dilations = _per_axis(call, "dilations", count, 1)
@@ -38,25 +38,17 @@ def _slid(call: Call, sizes: Dims, kernel: Dims, ceil: bool) -> Dims:
         before, after = (0, 0) if auto == "VALID" else (pads[axis], pads[axis + count])
         room = extent.minus(extent.plus(size, before + after), reach)
         if isinstance(room, int) and room < 0:
-            raise Contradiction(f"a window of {reach} is larger than the padded extent of axis {axis + 2}")
+            raise Contradiction(f"a window of {reach} is wider than axis {axis + 2} with its pads")
         steps = extent.over_up(room, stride) if ceil else extent.over(room, stride)
         fits = extent.plus(steps, 1)
-        if ceil and isinstance(fits, int) and isinstance(size, int):
-            fits -= (fits - 1) * stride >= size + before  # no window starts in the padding
-        elif ceil and stride > 1:
-            fits = _ceil_symbolic(fits, size, before, after, stride)
+        if ceil:  # no window starts in the padding behind the last element
+            fits = extent.smallest(fits, extent.over_up(extent.plus(size, before), stride))
         result.append(fits)
     return tuple(result)
 
 
-def _ceil_symbolic(fits: Extent, size: Extent, before: int, after: int, stride: int) -> Extent:
-    """A window must start before ``size + before``, that is, there are at most
-    ``ceil((size + before) / stride)``; the bound is moot where the padding is below a stride."""
-    return extent.smallest(fits, extent.over_up(extent.plus(size, before), stride))
-
-
 def convolve(call: Call, x: Dims | None, w: Dims | None) -> Dims | None:
-    """``[n, c, sizes]`` by weights ``[m, c / group, kernel]`` gives ``[n, m, how often it fits]``."""
+    """Slide weights ``[m, c / group, kernel]`` over ``[n, c, sizes]``: ``[n, m, windows]``."""
     rank = len(x) if x is not None else len(w) if w is not None else 0
     if rank < 2:
         return None
@@ -64,7 +56,7 @@ def convolve(call: Call, x: Dims | None, w: Dims | None) -> Dims | None:
         raise Contradiction(f"its weight has {len(w)} axes for an input of {len(x)}")
     x = x or (None,) * rank
     w = w or (None,) * rank
-    channels, group = extent.times(w[1], call.int("group", 1)), call.int("group", 1)
+    channels, group = extent.times(w[1], call.integer("group", 1)), call.integer("group", 1)
     if isinstance(x[1], int) and isinstance(channels, int) and x[1] != channels:
         raise Contradiction(f"{x[1]} channels meet a weight for {channels} ({group} groups)")
     given = call.ints("kernel_shape")
@@ -97,7 +89,7 @@ def _conv_transpose(call: Call) -> Fact:
         return Fact(call.dtype(0), None if x is None else (x[0],) + (None,) * (len(x) - 1))
     if len(x) != len(w):
         raise Contradiction(f"its weight has {len(w)} axes for an input of {len(x)}")
-    channels = extent.times(w[1], call.int("group", 1))
+    channels = extent.times(w[1], call.integer("group", 1))
     given = call.ints("output_shape")
     if given is not None:
         return Fact(call.dtype(0), (x[0], channels, *given[-(len(x) - 2) :]))
@@ -132,7 +124,7 @@ def _pool(call: Call) -> Sequence[Fact]:
     if x is not None and kernel is not None:
         if len(x) != len(kernel) + 2:
             raise Contradiction(f"its kernel has {len(kernel)} axes where {len(x) - 2} are needed")
-        shape = x[:2] + _slid(call, x[2:], kernel, ceil=bool(call.int("ceil_mode", 0)))
+        shape = x[:2] + _slid(call, x[2:], kernel, ceil=bool(call.integer("ceil_mode", 0)))
     elif kernel is not None:
         shape = (None,) * (len(kernel) + 2)
     return [Fact(call.dtype(0), shape), Fact(ir.DataType.INT64, shape)]
@@ -147,7 +139,7 @@ def _global_pool(call: Call) -> Fact:
 def _roi_pool(call: Call) -> Fact:
     """One picture of a fixed size for each region."""
     x, rois = call.shape(0), call.shape(1)
-    h, w = call.int("output_height", 1), call.int("output_width", 1)
+    h, w = call.integer("output_height", 1), call.integer("output_width", 1)
     pooled = call.ints("pooled_shape")
     if pooled is not None:
         h, w = pooled
