@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import logging
 import secrets
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import google.protobuf.message
@@ -16,6 +12,7 @@ import onnx_ir as ir
 
 from onnxopt.errors import ModelError
 from onnxopt.io.formats import Format, format_of, one_line, parse
+from onnxopt.io.hush import quiet, uncollected
 from onnxopt.io.storage import Source
 from onnxopt.io.structure import settle
 from onnxopt.io.weights import Weights
@@ -45,8 +42,9 @@ def load(path: Path | str) -> ir.Model:
     else:
         proto = parse(bytes(source.data()), form, path)
     _check(proto, path)
-    model = _deserialize(proto, path)
-    settle(model, Weights(path, source, mark, spans).resolve, path)
+    with uncollected():
+        model = _deserialize(proto, path)
+        settle(model, Weights(path, source, mark, spans).resolve, path)
     return model
 
 
@@ -82,37 +80,7 @@ def _check(proto: onnx.ModelProto, path: Path) -> None:
 
 def _deserialize(proto: onnx.ModelProto, path: Path) -> ir.Model:
     try:
-        with _quiet(), _uncollected():
+        with quiet():
             return ir.from_proto(proto)
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path}: is not a valid model: {one_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing graph again and again: half the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep onnx-ir from logging, node by node, what is reported here as one error."""
-    logger = logging.getLogger("onnx_ir.serde")
-    errors_only = _ErrorsOnly()
-    logger.addFilter(errors_only)
-    try:
-        yield
-    finally:
-        logger.removeFilter(errors_only)
-
-
-class _ErrorsOnly(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR

@@ -28,25 +28,32 @@ def put_pair(
 
     Both are written beside their targets first. Where no data file of that name is there yet, it
     is renamed first, then the model: the old model never refers to it. Otherwise, since two files
-    cannot be renamed at once, four steps of which each leaves a model with its own data:
+    cannot be renamed at once, the steps are these, and each leaves a model with its own data:
 
-    1. a model that refers to the draft of the data takes the old model's place,
-    2. the draft gets the data file's name as a second one, in place of the old data,
-    3. a model that refers to that name takes the place of the first,
-    4. the draft's own name goes.
+    1. the new data gets a spare name, then a model that refers to it takes the old one's place,
+    2. the new data also takes the old data's name (by a hard link; without those, it moves),
+    3. a model that refers to that name takes the place of the first, and the spare name goes.
     """
     with (
         _reported(target),
         _draft(data, write_data) as draft,
         _draft(target, write_model(data.name)) as final,
     ):
-        if data.exists():
-            with _draft(target, write_model(draft.name)) as interim:
-                interim.replace(target)
-                _rename_keeping(draft, data)
-        else:
+        if not data.exists():
             draft.replace(data)
+            final.replace(target)
+            return
+        spare = draft.with_name(f"{draft.name}.data")
+        with _draft(target, write_model(spare.name)) as interim:
+            draft.replace(spare)
+            try:
+                interim.replace(target)
+            except OSError:
+                spare.unlink()
+                raise
+        _rename_keeping(spare, data)
         final.replace(target)
+        spare.unlink(missing_ok=True)
 
 
 def _rename_keeping(draft: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.io.formats import Format, format_of, one_line, render
+from onnxopt.io.hush import uncollected
 from onnxopt.io.replace import Write, put, put_pair
 from onnxopt.io.slots import Slot, slots, swapped
 from onnxopt.io.storage import FileTensor
@@ -72,7 +73,7 @@ def _to_proto(
     model: ir.Model, stand_ins: Iterable[tuple[Slot, ir.TensorProtocol]], path: Path
 ) -> onnx.ModelProto:
     try:
-        with swapped(stand_ins):
+        with swapped(stand_ins), uncollected():
             return ir.to_proto(model)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: the model cannot be written: {one_line(error)}") from error
