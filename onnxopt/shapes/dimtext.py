@@ -155,7 +155,7 @@ class _Reader:
         if self.take("/"):
             below = self.power()
             self.need(")")
-            return -floor_div(-above, below) if up else floor_div(above, below)
+            return floor_div(above + below - 1 if up else above, below)
         self.need(")")
         return above
 

@@ -34,21 +34,22 @@ def evaluate(size: Size, extents: Extents) -> int:
 
 def combine(name: str, left: Pair, right: Pair) -> Pair:
     """Return the symbolic result, and how to compute the same on plain integers."""
-    symbolic = {
+    symbolic: dict[str, Callable[[Size, Size], Size]] = {
         "+": operator.add,
         "-": operator.sub,
         "*": operator.mul,
         "max": maximum,
         "min": minimum,
-    }[name]
-    plain = {
+    }
+    plain: dict[str, Callable[[int, int], int]] = {
         "+": operator.add,
         "-": operator.sub,
         "*": operator.mul,
         "max": max,
         "min": min,
-    }[name]
-    return symbolic(left[0], right[0]), lambda env: plain(left[1](env), right[1](env))
+    }
+    on_sizes, on_integers = symbolic[name], plain[name]
+    return on_sizes(left[0], right[0]), lambda env: on_integers(left[1](env), right[1](env))
 
 
 def divide(name: str, left: Pair, divisor: int) -> Pair:
