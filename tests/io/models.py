@@ -50,7 +50,8 @@ def add(size: int = 4) -> onnx.ModelProto:
 
 def outside(name: str, location: str, *, size: int, offset: int = 0) -> onnx.TensorProto:
     """Return a float weight of so many elements that lies in a data file."""
-    tensor = onnx.TensorProto(name=name, data_type=FLOATS, dims=[size], data_location=1)
+    tensor = onnx.TensorProto(name=name, data_type=FLOATS, dims=[size])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", offset), ("length", 4 * size)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor

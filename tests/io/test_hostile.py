@@ -214,7 +214,8 @@ def nested(depth: int) -> bytes:
         graph = models.length_delimited(1, node) + models.length_delimited(12, output)
     graph += models.length_delimited(11, models.info("x").SerializeToString())
     shell = onnx.ModelProto(ir_version=8, opset_import=[helper.make_opsetid("", 17)])
-    return shell.SerializeToString() + models.length_delimited(7, graph)
+    start: bytes = shell.SerializeToString()
+    return start + models.length_delimited(7, graph)
 
 
 def test_deep_nesting(tmp_path: Path) -> None:
