@@ -55,12 +55,12 @@ class Evaluator:
             with self._backend.open(model) as session:
                 yield session.run
             return
-        groups = self._groups(model.graph)
-        if len(groups) == 1:
+        small = sum(map(_size, model.graph.initializers.values())) <= self._weights
+        groups = [] if small and len(model.graph) <= self._nodes else self._groups(model.graph)
+        if len(groups) <= 1:
             with self._backend.open(model) as session:
                 yield session.run
             return
-        small = sum(map(_size, model.graph.initializers.values())) <= self._weights
         with contextlib.ExitStack() as kept:
             yield _Segmented(self._backend, model, groups, kept if small else None)
 

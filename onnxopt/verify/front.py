@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import enum
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,20 +13,12 @@ import onnx_ir as ir
 
 from onnxopt.base import Evaluate, Gate, Observer, Pass
 from onnxopt.errors import OnnxoptError, UsageError, VerificationError
-from onnxopt.evaluate import SEGMENT_NODES
-from onnxopt.feeds import Plan
 from onnxopt.samples import Samples
-from onnxopt.signature import Need
-from onnxopt.target import Feeds
-from onnxopt.verify import regions
 from onnxopt.verify.bisect import FAULTS, Attempt, Hunt, Quarantined, hunt
-from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance
-from onnxopt.verify.reference import Reference, refer
+from onnxopt.verify.numbers import Comparison, Mismatch
+from onnxopt.verify.original import Original
 from onnxopt.verify.repro import Repro, Scene, write_repro
-from onnxopt.verify.structure import Verify, signature
-
-LARGE = 512 << 20
-"""Bytes of weights from which only the regions that changed are evaluated."""
+from onnxopt.verify.structure import Verify
 
 
 class Mode(enum.Enum):
@@ -106,141 +96,50 @@ class _Run:
     def __init__(self, work: Work, check: Check) -> None:
         self._work = work
         self._check = check
+        self._original = Original(work.load, check.evaluate, check.samples, check.seed)
         self._spent = 0.0
-        self._judge: Callable[[ir.Model], Comparison] | None = None
-        self._tolerance = Tolerance()
-        self._described: tuple[str, ...] = ()
-        self._unverified: str | None = None
         self._last = Comparison()
-        self._feeds: Sequence[Feeds] = ()
-        self._load = work.load
         self._repros: list[Path] = []
 
     def outcome(self) -> Outcome:
-        start = time.perf_counter()
+        started = time.perf_counter()
         model = self._work.load()
         if self._check.mode is Mode.OFF:
             gate = Gate()
             self._work.run(model, gate, self._work.observers())
             why = "verification is switched off"
             return Outcome(model=model, gate=gate, comparison=Comparison(), unverified=why)
-        first = self._first(model)
-        result = Hunt(first) if first.wrong is None else hunt(self._attempt, first, self._found)
-        taken = self._spent if first.wrong is None else time.perf_counter() - start
-        return self._concluded(result, taken)
+        with self._timed():
+            path = self._work.path if self._check.mode is Mode.END else None
+            self._original.start(model, path)
+        first = self._judged(self._run(model, Gate(), full=True))
+        if first.wrong is None:
+            return self._concluded(Hunt(first), self._spent)
+        return self._concluded(
+            hunt(self._attempt, first, self._found), time.perf_counter() - started
+        )
 
     def _concluded(self, result: Hunt, seconds: float) -> Outcome:
         model, gate = result.last.model, result.last.gate
         if result.gave_up is not None or model is None:
-            model, gate, self._last = self._load(), Gate(limit=0), Comparison()
             if self._check.strict:
                 raise VerificationError(result.gave_up or "the pipeline failed")
+            model, gate, self._last = self._original.load(), Gate(limit=0), Comparison()
         return Outcome(
             model=model,
             gate=gate,
             quarantined=result.quarantined,
             comparison=self._last,
-            tolerance=str(self._tolerance),
-            checked=self._described,
-            unverified=self._unverified,
+            tolerance=str(self._original.tolerance),
+            checked=self._original.described,
+            unverified=self._original.unverified,
             gave_up=result.gave_up,
             repros=tuple(self._repros),
             seconds=seconds,
         )
 
-    def _first(self, model: ir.Model) -> Attempt:
-        """Run the pipeline for the first time, while the original runs beside it."""
-        with self._timed():
-            original = signature(model)
-            nodes = len(model.graph)
-            self._tolerance = Tolerance.of(model)
-            pending = self._started(model, nodes)
-        gate = Gate()
-        attempt = self._run(model, gate, full=True)
-        with self._timed():
-            if pending is not None:
-                self._settle(pending)
-            if attempt.model is not None and signature(attempt.model) != original:
-                self._adapt(attempt.model)
-            return self._judged(attempt)
-
-    def _started(self, model: ir.Model, nodes: int) -> Callable[[], Reference] | None:
-        """Begin to run the original; in a thread of its own where that needs no Python."""
-        evaluate, work = self._check.evaluate, self._work
-        if evaluate is None:
-            self._unverified = "there is no runtime to run the model on"
-            return None
-        if _weights(model) >= LARGE:
-            original = model.clone()  # shares the weights, so that replays read none of them
-            self._load = original.clone
-            self._judge = functools.partial(self._by_regions, evaluate, original)
-            return None
-        try:
-            source = self._check.samples or Plan.of(model)
-        except OnnxoptError as error:
-            self._unverified = str(error)
-            return None
-        refers = functools.partial(
-            refer,
-            work.load,
-            evaluate=evaluate,
-            tolerance=self._tolerance,
-            source=source,
-            seed=self._check.seed,
-        )
-        if work.path is not None and nodes <= SEGMENT_NODES and self._check.mode is Mode.END:
-            pool = concurrent.futures.ThreadPoolExecutor(1)
-            future = pool.submit(refers, model=work.path)
-            pool.shutdown(wait=False)
-            return future.result
-        with self._noted():
-            reference = refers(model=model)
-            self._use(reference)
-        return None
-
-    def _settle(self, pending: Callable[[], Reference]) -> None:
-        with self._noted():
-            self._use(pending())
-
-    @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
-        try:
-            yield
-        except OnnxoptError as error:
-            if self._check.samples is not None:
-                raise
-            self._unverified = f"the original does not run: {error}"
-
-    def _use(self, reference: Reference) -> None:
-        self._judge = reference.judge
-        self._described = reference.described
-        self._feeds = reference.feeds
-
-    def _adapt(self, result: ir.Model) -> None:
-        """Where a pass has fixed sizes of inputs, feed the original those sizes."""
-        if self._judge is None or self._check.samples is not None or self._check.evaluate is None:
-            return
-        original = self._load()
-        if _inputs(original) == _inputs(result) or _weights(original) >= LARGE:
-            return
-        plan, fixed = Plan.of(original), Plan.of(result)
-        known = {need.name: need for need in fixed.needs}
-        merged = tuple(_fixed(need, known.get(need.name)) for need in plan.needs)
-        with self._noted():
-            self._use(
-                refer(
-                    self._load,
-                    original,
-                    self._check.evaluate,
-                    self._tolerance,
-                    Plan.for_needs(merged),
-                    self._check.seed,
-                )
-            )
-
     def _attempt(self, gate: Gate) -> Attempt:
-        full = gate.limit is None
-        return self._judged(self._run(self._load(), gate, full=full))
+        return self._judged(self._run(self._original.load(), gate, full=gate.limit is None))
 
     def _run(self, model: ir.Model, gate: Gate, *, full: bool) -> Attempt:
         observers: list[Observer] = [*self._work.observers()] if full else []
@@ -267,27 +166,16 @@ class _Run:
         return dataclasses.replace(attempt, wrong=_worst(mismatches)) if mismatches else attempt
 
     def _measured(self, model: ir.Model) -> Comparison:
-        start = time.perf_counter()
-        self._last = Comparison() if self._judge is None else self._judge(model)
-        self._spent += time.perf_counter() - start
+        with self._timed():
+            self._last = self._original.judge(model)
         return self._last
 
-    def _by_regions(self, evaluate: Evaluate, original: ir.Model, model: ir.Model) -> Comparison:
-        verdict = regions.check(original, model, evaluate, self._tolerance, self._check.seed)
-        self._described = (str(verdict),)
-        return verdict.comparison
-
     def _found(self, fault: Quarantined, before: Gate) -> None:
-        if self._check.repro is not None and self._check.evaluate is not None:
+        evaluate = self._check.evaluate
+        if self._check.repro is not None and evaluate is not None:
             after = Gate(limit=(before.limit or 0) + 1, denied=before.denied)
-            scene = Scene(
-                fault,
-                self._made(before),
-                self._made(after),
-                self._feeds,
-                self._work.run,
-                self._check.evaluate,
-            )
+            models = self._made(before), self._made(after)
+            scene = Scene(fault, *models, self._original.feeds, self._work.run, evaluate)
             folder = write_repro(self._check.repro, scene)
             self._repros += [] if folder is None else [folder]
         if self._check.strict:
@@ -297,7 +185,7 @@ class _Run:
 
     def _made(self, gate: Gate) -> ir.Model:
         """Make the model as it is after the gate's rewrites; half done where a pass fails there."""
-        model = self._load()
+        model = self._original.load()
         with contextlib.suppress(*FAULTS):
             self._work.run(model, gate, ())
         return model
@@ -334,18 +222,3 @@ def _raised(error: Exception) -> str:
 
 def _worst(mismatches: Sequence[Mismatch]) -> str:
     return str(max(mismatches, key=lambda mismatch: mismatch.relative))
-
-
-def _weights(model: ir.Model) -> int:
-    held = (value.const_value for value in model.graph.initializers.values())
-    return sum(tensor.nbytes for tensor in held if tensor is not None)
-
-
-def _inputs(model: ir.Model) -> list[object]:
-    return [entry for entry in signature(model) if entry[0] == "input"]
-
-
-def _fixed(need: Need, new: Need | None) -> Need:
-    if new is None or len(new.dims) != len(need.dims):
-        return need
-    return dataclasses.replace(need, dims=new.dims)

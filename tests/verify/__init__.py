@@ -1,0 +1,1 @@
+"""Tests of verification: feeds, evaluation, numbers, the search for a wrong rewrite."""
