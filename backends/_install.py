@@ -103,11 +103,16 @@ def _far_future() -> bytes:
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:
-    """Return the errors ONNX Runtime raises, which have no base class of their own."""
+    """Return what ONNX Runtime raises, which has no base class of its own, and unreadable files."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [kind for kind in vars(state).values() if isinstance(kind, type)]
-    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
+    return (
+        OSError,
+        RuntimeError,
+        ValueError,
+        *(kind for kind in own if issubclass(kind, Exception)),
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -92,7 +92,7 @@ class OrtBackend(Backend):
             session = ort.InferenceSession(
                 source, options, providers=[(provider, dict(settings))], enable_fallback=0
             )
-        except (OSError, *runtime_errors()) as error:
+        except runtime_errors() as error:
             what = model.graph.name if isinstance(model, ir.Model) else model
             raise BackendError(f"onnxruntime refuses '{what}': {one_line(error)}") from error
         return session, weights

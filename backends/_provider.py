@@ -32,14 +32,19 @@ class Provider(OrtBackend):
         return full_name(self.provider), dict(self.options)
 
 
+def known(name: str) -> bool:
+    """Say whether ONNX Runtime has heard of a provider, whatever this build holds."""
+    return full_name(name).endswith("ExecutionProvider")
+
+
 def full_name(name: str) -> str:
     """Return the runtime's spelling of a provider: ``dnnl`` is ``DnnlExecutionProvider``."""
     if importlib.util.find_spec("onnxruntime") is None:
         return name
     import onnxruntime as ort
 
-    known: dict[str, str] = {_short(full): full for full in ort.get_all_providers()}
-    return known.get(_short(name), name)
+    names: dict[str, str] = {_short(full): full for full in ort.get_all_providers()}
+    return names.get(_short(name), name)
 
 
 def _short(provider: str) -> str:

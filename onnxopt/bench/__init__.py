@@ -1,0 +1,142 @@
+"""Latency before and after: variants in processes of their own, in random interleaved blocks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from onnxopt.bench.host import Host, Quiet, Watch
+from onnxopt.bench.intervals import Estimate, estimate
+from onnxopt.bench.process import Process
+from onnxopt.bench.report import P90_FROM, BenchReport, Row, detectable, verdict
+from onnxopt.bench.run import Effort, Measurement, Progress, Record, Variant, stored
+from onnxopt.errors import UsageError
+from onnxopt.target import Feeds, Outputs
+
+__all__ = ["BenchReport", "Effort", "Row", "Variant", "bench"]
+
+MAX_FEEDS = 8
+"""Samples that every block goes round in."""
+
+
+def bench(
+    variants: Sequence[Variant],
+    *,
+    feeds: Iterable[Feeds] | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Measure variants against the first.
+
+    All get the same feeds: the first 8 of those given, or made-up ones that the baseline accepts.
+    A variant that fails is reported and the others go on. Ctrl-C ends the measurement early, and
+    what was measured until then is reported.
+
+    Raises ModelError when no feeds suit the baseline, UsageError without variants or feeds.
+    """
+    if not variants:
+        raise UsageError("nothing to measure: give at least one model")
+    effort = effort or Effort()
+    given = _made_up(variants[0], effort, seed) if feeds is None else feeds
+    chosen = list(itertools.islice(given, MAX_FEEDS))
+    if not chosen:
+        raise UsageError("no samples to measure on: give at least one")
+    start, watch, interrupted = time.monotonic(), Watch(), False
+    with stored(chosen) as path:
+        measurement = Measurement(variants, path, len(chosen), effort, seed)
+        wanted = effort.precision
+        try:
+            measurement.run(progress or _silent, lambda: _precise(measurement, wanted, seed))
+        except KeyboardInterrupt:
+            interrupted = True
+    baseline, quiet = measurement.records[0], watch.read()
+    noise = _ratio(measurement.twin, baseline, seed) if measurement.twin else None
+    rows = [_row(record, baseline, noise, seed) for record in measurement.records]
+    return BenchReport(
+        rows=tuple(rows),
+        noise=noise.exp() if noise else None,
+        host=Host.here(),
+        quiet=quiet,
+        warnings=tuple(_warnings(measurement, quiet)),
+        seconds=time.monotonic() - start,
+        seed=seed,
+        interrupted=interrupted,
+    )
+
+
+def _silent(share: float, text: str) -> None:
+    del share, text
+
+
+def _made_up(variant: Variant, effort: Effort, seed: int) -> Iterable[Feeds]:
+    """Make up one set of feeds that a variant accepts, in a process that may crash."""
+    from onnxopt.feeds import random_samples
+    from onnxopt.io import load
+
+    with Process() as process:
+        process.ready(effort.timeout_s)
+        process.open(variant.model, variant.backend, (), effort.timeout_s)
+
+        def accepts(_: object, feeds: Feeds) -> Outputs:
+            with stored([feeds]) as path:
+                process.feed(path, effort.timeout_s)
+            return {}
+
+        return list(random_samples(load(variant.model), seed=seed, count=1, evaluate=accepts))
+
+
+def _ratio(record: Record, baseline: Record, seed: int) -> Estimate | None:
+    """Estimate the logarithm of a variant's latency over the baseline's."""
+    return estimate(record.against(baseline), seed)
+
+
+def _precise(measurement: Measurement, wanted: float, seed: int) -> bool:
+    baseline = measurement.records[0]
+    rivals = measurement.records[1:]
+    found = [_ratio(record, baseline, seed) for record in rivals if record.error is None]
+    if not rivals:
+        found = [estimate(baseline.logs(), seed)]
+    return all(e is not None and e.high - e.low < 2 * wanted for e in found)
+
+
+def _row(record: Record, baseline: Record, noise: Estimate | None, seed: int) -> Row:
+    median = estimate(record.logs(), seed)
+    rival = record is not baseline and record.error is None
+    ratio = _ratio(record, baseline, seed) if rival else None
+    return Row(
+        label=record.variant.label,
+        model=str(record.variant.model),
+        backend=repr(record.variant.backend),
+        error=record.error,
+        launches=len(record.opens),
+        runs=len(record.times),
+        median=median.exp() if median else None,
+        p90=float(np.quantile(record.times, 0.9)) if len(record.times) >= P90_FROM else None,
+        open_s=statistics.median(record.opens) if record.opens else None,
+        first_s=statistics.median(record.firsts) if record.firsts else None,
+        peak_bytes=record.peak_bytes,
+        fallbacks=record.fallbacks,
+        ratio=ratio.exp() if ratio else None,
+        detectable=detectable(ratio, noise) if ratio else None,
+        verdict=verdict(ratio, noise) if ratio else "",
+    )
+
+
+def _warnings(measurement: Measurement, quiet: Quiet) -> list[str]:
+    found = quiet.warnings()
+    for record in measurement.records:
+        label = record.variant.label
+        if record.unsteady:
+            found.append(f"{label}: not steady after warming up in {record.unsteady} processes")
+        if record.spins:
+            found.append(f"{label}: its threads stay busy between runs and slow the others")
+        spread = [math.exp(value) for row in record.logs() for value in row]
+        if len(spread) >= 8 and np.quantile(spread, 0.75) > 1.2 * np.quantile(spread, 0.25):
+            found.append(f"{label}: block medians vary by more than 20 %")
+    return found

@@ -1,0 +1,166 @@
+"""One variant in a process of its own: opens a model, warms it up and times blocks on request.
+
+Requests and replies are lines of JSON on standard input and output. A reply comes only once the
+process is idle, so that whoever waits for it may start another process's turn.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import json
+import os
+import pickle
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from onnxopt._startup import import_onnx_ir
+
+import_onnx_ir()
+
+from onnxopt.bench.intervals import steady  # noqa: E402
+from onnxopt.errors import OnnxoptError  # noqa: E402
+from onnxopt.target import Backend, Feeds, Session  # noqa: E402
+
+WINDOW_S = 0.03
+TOLERANCE = 0.02
+_POLL_S = 0.002
+_IDLE_SHARE = 0.1
+_LEAD_IN_S = 0.005
+
+
+class Worker:
+    """The open session and the feeds it goes round in."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._feeds: list[Feeds] = []
+        self._next = 0
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what a request says and return its reply."""
+        if request["do"] == "open":
+            return self._open(request)
+        if request["do"] == "feed":
+            return self._feed(Path(request["feeds"]))
+        if request["do"] == "warm":
+            return self._warm(float(request["limit_s"]))
+        return {"times": self._block(int(request["runs"])), "peak_bytes": peak_bytes()}
+
+    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["cpus"] and sys.platform == "linux":
+            os.sched_setaffinity(0, request["cpus"])
+        # written by the process that started this one
+        backend: Backend = pickle.loads(base64.b64decode(request["backend"]))
+        why = type(backend).unavailable()  # imports the runtime, which is not the session's cost
+        if why is not None:
+            return {"error": why}
+        start = time.perf_counter()
+        self._session = backend.open(Path(request["model"]))
+        opened = time.perf_counter() - start
+        places: set[str] = set()
+        with contextlib.suppress(OnnxoptError):
+            places = {place.provider for place in self._session.fallbacks()}
+        return {"open_s": opened, "fallbacks": sorted(places)}
+
+    def _feed(self, path: Path) -> dict[str, Any]:
+        self._feeds = pickle.loads(path.read_bytes())
+        first = self._run()
+        for _ in self._feeds[1:]:
+            self._run()
+        return {"first_s": first}
+
+    def _warm(self, limit_s: float) -> dict[str, Any]:
+        """Run until the median of a window stays, or the time is up."""
+        windows: list[float] = []
+        end = time.perf_counter() + limit_s
+        while not steady(windows, TOLERANCE) and time.perf_counter() < end:
+            times: list[float] = []
+            stop = time.perf_counter() + WINDOW_S
+            while time.perf_counter() < stop:
+                times += self._block(len(self._feeds), lead_in=False)
+            windows.append(statistics.median(times))
+        return {"run_s": windows[-1], "steady": steady(windows, TOLERANCE)}
+
+    def _block(self, runs: int, *, lead_in: bool = True) -> list[float]:
+        """Time a number of runs, after a few that bring caches and threads back."""
+        if lead_in:
+            stop = time.perf_counter() + _LEAD_IN_S
+            while time.perf_counter() < stop:
+                self._run()
+        return [self._run() for _ in range(runs)]
+
+    def _run(self) -> float:
+        assert self._session is not None
+        feeds = self._feeds[self._next % len(self._feeds)]
+        self._next += 1
+        start = time.perf_counter_ns()
+        self._session.run(feeds)
+        return (time.perf_counter_ns() - start) / 1e9
+
+
+def settle(limit_s: float = 2.0) -> bool:
+    """Wait until no thread of this process is busy: pools spin on for a while after a run.
+
+    Returns whether that came about.
+    """
+    end = time.perf_counter() + limit_s
+    while time.perf_counter() < end:
+        wall, busy = time.perf_counter(), time.process_time()
+        time.sleep(_POLL_S)
+        if time.process_time() - busy < _IDLE_SHARE * (time.perf_counter() - wall):
+            return True
+    return False
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has held; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until their stream ends."""
+    worker = Worker()
+    gc.disable()
+    for request in _requests(requests):
+        try:
+            reply = worker.answer(request)
+        except OnnxoptError as error:
+            reply = {"error": str(error)}
+        gc.collect()
+        reply["idle"] = settle()
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
+    for line in stream:
+        request: dict[str, Any] = json.loads(line)
+        yield request
+
+
+def main() -> None:
+    """Serve on standard input and output; what a runtime prints goes to standard error."""
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    own.write(json.dumps({"ready": True}) + "\n")
+    own.flush()
+    serve(sys.stdin, own)
+
+
+if __name__ == "__main__":
+    main()
