@@ -122,7 +122,7 @@ def sum_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     ``(x + 1.5 * 2**23) - 1.5 * 2**23`` is ``x`` rounded to an integer.
     """
-    result = one + other
+    result: np.ndarray = one + other
     large = np.maximum(np.abs(one), np.abs(other))
     if ((large >= 1024) & (np.abs(result) < large / 2)).any():
         raise Decline("may round on purpose")

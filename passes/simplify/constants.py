@@ -19,7 +19,8 @@ def _pair(a: ir.Value, b: ir.Value) -> tuple[np.ndarray, np.ndarray]:
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if (b == 0).any():
         raise Decline("division by zero")
-    return a / b
+    result: np.ndarray = a / b
+    return result
 
 
 class MulMul(Rule):

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.ops import ELEMENTWISE
-from onnxopt.passes.simplify._facts import same
+from onnxopt.passes.simplify._facts import Extent, extents, same
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 
@@ -69,6 +69,59 @@ class OfTranspose(Rule):
             raise Decline("indices not constant, or a part of the shape")
         picked = np.array(perm, dtype=np.int64)[indices]
         return op.Gather(op.Shape(x), picked, axis=0)
+
+
+class OfAncestor(Rule):
+    """``Gather(Shape(y), i)`` becomes ``Gather(Shape(x), j)`` for an ancestor ``x`` of ``y``.
+
+    One axis of ``x`` must have the extent that is read, and ``Shape(x)`` must be there already.
+    """
+
+    shared = True
+
+    def pattern(self, op: PatternOps, y: Var, i: Const) -> Op:
+        return op.Gather(op.Shape(y, _name="shape"), i)
+
+    def rewrite(self, op: Builder, y: ir.Value, i: ir.Value, shape: ir.Value) -> ir.Value:
+        index, own, node = graph.array(i, at_most=1), extents(y), shape.producer()
+        if index is None or index.size != 1 or own is None or node is None or node.attributes:
+            raise Decline("not one extent of a known shape")
+        wanted = own[int(index.reshape(()))]
+        if wanted is None:
+            raise Decline("the extent is not known")
+        for source in _ancestors(y):
+            axis = _axis(source, wanted)
+            if axis is not None and _shape_is_read(source):
+                return op.Gather(op.Shape(source), np.full(index.shape, axis), axis=0)
+        raise Decline("no ancestor whose shape is read has this extent")
+
+
+_FARTHEST = 64
+
+
+def _ancestors(value: ir.Value) -> list[ir.Value]:
+    """Return values that a value is computed from, the nearest first."""
+    found: dict[ir.Value, None] = {}
+    queue = [value]
+    while queue and len(found) < _FARTHEST:
+        node = queue.pop(0).producer()
+        for source in node.inputs if node is not None else ():
+            if source is not None and source not in found:
+                found[source] = None
+                queue.append(source)
+    return list(found)
+
+
+def _axis(value: ir.Value, wanted: Extent) -> int | None:
+    shape = extents(value)
+    return None if shape is None or wanted not in shape else shape.index(wanted)
+
+
+def _shape_is_read(value: ir.Value) -> bool:
+    return any(
+        user.op_type == "Shape" and not user.domain and not user.attributes
+        for user in value.consumers()
+    )
 
 
 class GatherUnsqueeze(Rule):

@@ -82,7 +82,9 @@ def random_feeds(proto: onnx.ModelProto, size: int) -> dict[str, np.ndarray]:
     feeds = {}
     for value in proto.graph.input:
         kind = value.type.tensor_type
-        extents = [axis.dim_value or size for axis in kind.shape.dim]
+        extents = [
+            axis.dim_value if axis.HasField("dim_value") else size for axis in kind.shape.dim
+        ]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         numbers = random.normal(0, 2, extents)
         feeds[value.name] = (numbers > 0) if dtype == np.bool_ else numbers.astype(dtype)
