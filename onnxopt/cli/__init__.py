@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from onnxopt.cli.bench import bench
 from onnxopt.cli.catalogue import passes, targets
 from onnxopt.cli.optimize import optimize
 from onnxopt.errors import OnnxoptError
@@ -40,7 +41,7 @@ def _app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (optimize, passes, targets):
+    for command in (optimize, bench, passes, targets):
         app.command()(command)
     return app
 
