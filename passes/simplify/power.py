@@ -84,17 +84,3 @@ class Inverse(Rule):
         if _exponent(x, c, root.outputs[0]) != -1:
             raise Decline("another exponent")
         return op.Reciprocal(x)
-
-
-class OneOver(Rule):
-    """``1 / x`` becomes ``Reciprocal(x)``."""
-
-    since = 7
-
-    def pattern(self, op: PatternOps, x: Var, c: Const) -> Op:
-        return c / x
-
-    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, c: ir.Value) -> ir.Value:
-        if _exponent(x, c, root.outputs[0]) != 1:
-            raise Decline("another numerator")
-        return op.Reciprocal(x)

@@ -141,12 +141,6 @@ def test_powers() -> None:
     unchanged(text.replace("E", "1.5"), "simplify")
 
 
-def test_one_over() -> None:
-    text = "(float[N,4] x) => (y) { c = Constant<value=float[SHAPE] {1.0}>() y = Div(c, x) }"
-    check(text.replace("SHAPE", "1").replace("(y)", "(float[N,4] y)"), "simplify", ["Reciprocal"])
-    unchanged(text.replace("SHAPE", "1,1,1"), "simplify")
-
-
 @pytest.mark.parametrize(
     "name", ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"]
 )
