@@ -15,6 +15,7 @@ from onnxopt.io.formats import Format, format_of, one_line, parse
 from onnxopt.io.hush import quiet, uncollected
 from onnxopt.io.storage import Source
 from onnxopt.io.structure import settle
+from onnxopt.io.types import remember, set_aside
 from onnxopt.io.weights import Weights
 from onnxopt.io.wire import Mark, Span, WireError, cut
 
@@ -43,7 +44,9 @@ def load(path: Path | str) -> ir.Model:
         proto = parse(bytes(source.data()), form, path)
     _check(proto, path)
     with uncollected():
+        types = set_aside(proto.graph)
         model = _deserialize(proto, path)
+        remember(model, types)
         settle(model, Weights(path, source, mark, spans).resolve, path)
     return model
 

@@ -92,5 +92,5 @@ def _reported(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelError(
-            f"{target}: cannot be written: {error.strerror}; choose another place"
+            f"{target}: cannot be written: {error.strerror or error}; choose another place"
         ) from error

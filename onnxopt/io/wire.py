@@ -25,6 +25,11 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
     "tensor": {9: _RAW},
 }
+_ENDS: dict[str, frozenset[int]] = {
+    "attribute": frozenset((7, 8, 9)),
+    "tensor": frozenset((4, 5, 6, 7, 10, 11)),
+}
+"""Fields after which no ``raw_data`` follows: lists of values, a field for each of a million."""
 _FIXED_SIZES = {1: 8, 5: 4}
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _MAX_DEPTH = 100  # protobuf's own limit, which it holds to when it parses what is left
@@ -141,7 +146,7 @@ def _rewrite(
     data: Bytes, edit: _Edit, kind: str, start: int, stop: int, depth: int = 0
 ) -> tuple[list[Part], int] | None:
     """Rewrite one message; None where nothing changes. Returns its parts and its new length."""
-    children = _CHILDREN[kind]
+    children, ends = _CHILDREN[kind], _ENDS.get(kind, ())
     parts: list[Part] = []
     length = 0
     kept = at = start
@@ -149,6 +154,8 @@ def _rewrite(
         tag_at = at
         tag = data[at]  # the usual tag and length are single bytes, and a model has a million
         tag, at = (tag, at + 1) if tag < 128 else _read_varint(data, at, stop)
+        if tag >> 3 in ends:
+            break
         if tag & 7 != _LENGTH_DELIMITED:
             at = _skip(data, tag & 7, at, stop)
             continue

@@ -18,6 +18,7 @@ from onnxopt.io.hush import uncollected
 from onnxopt.io.replace import Write, put, put_pair
 from onnxopt.io.slots import Slot, slots, swapped
 from onnxopt.io.storage import FileTensor
+from onnxopt.io.types import put_back
 from onnxopt.io.weights import nbytes
 from onnxopt.io.wire import Mark, splice
 
@@ -74,9 +75,11 @@ def _to_proto(
 ) -> onnx.ModelProto:
     try:
         with swapped(stand_ins), uncollected():
-            return ir.to_proto(model)
+            proto = ir.to_proto(model)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: the model cannot be written: {one_line(error)}") from error
+    put_back(proto, model)
+    return proto
 
 
 def _render(proto: onnx.ModelProto, path: Path) -> bytes:
@@ -148,10 +151,13 @@ class _ToFile(Protocol):
 
 def _write_tensor(tensor: ir.TensorProtocol, file: BinaryIO) -> None:
     start, length = file.tell(), nbytes(tensor)
-    if isinstance(tensor, _ToFile):
-        tensor.tofile(file)
-    else:
-        file.write(tensor.tobytes())
+    try:
+        if isinstance(tensor, _ToFile):
+            tensor.tofile(file)
+        else:
+            file.write(tensor.tobytes())
+    except ValueError as error:
+        raise ModelError(f"weight '{tensor.name}' cannot be read: {one_line(error)}") from error
     if file.tell() - start != length:
         raise ModelError(
             f"weight '{tensor.name}' has {file.tell() - start} bytes, but its shape says {length}"

@@ -187,6 +187,18 @@ def test_old_models_keep_weights_among_their_inputs(tmp_path: Path) -> None:
     assert onnx.load(tmp_path / "n.onnx") == proto
 
 
+def test_maps_and_sequences_of_maps(tmp_path: Path) -> None:
+    """The outputs of a classifier that scikit-learn made."""
+    proto = models.model([helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml")])
+    plain = proto.graph.output[0].type
+    scores = plain.sequence_type.elem_type.map_type
+    scores.key_type = onnx.TensorProto.INT64
+    scores.value_type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    model = onnxopt.io.load(models.write(proto, tmp_path / "m.onnx"))
+    onnxopt.io.save(model, tmp_path / "n.onnx")
+    assert onnx.load(tmp_path / "n.onnx") == proto
+
+
 def test_saving_over_the_source(tmp_path: Path) -> None:
     """Tensors that were not read before the file was replaced still have their values."""
     path = models.write(models.add(SIZE), tmp_path / "m.onnx")

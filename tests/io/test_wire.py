@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import google.protobuf.message
 import onnx
 import pytest
@@ -124,3 +126,13 @@ def test_a_message_in_two_parts_is_merged_as_protobuf_does() -> None:
     doubled = model + onnx.ModelProto(graph=graph).SerializeToString()
     small, spans = cut(doubled, MARK, 100)
     assert len(onnx.ModelProto.FromString(small).graph.initializer) == len(spans) == 2
+
+
+def test_a_million_values_are_not_walked_through() -> None:
+    node = helper.make_node("Tree", ["x"], ["y"], splits=list(range(300, 1_000_300)))
+    words = onnx.TensorProto(name="s", data_type=8, dims=[10**6], string_data=[b"word"] * 10**6)
+    model = onnx.ModelProto(ir_version=8, graph=helper.make_graph([node], "g", [], [], [words]))
+    data = model.SerializeToString()
+    start = time.process_time()
+    assert cut(data, MARK, 1024) == (data, [])
+    assert time.process_time() - start < 0.1
