@@ -6,8 +6,8 @@ from typing import cast
 
 import onnx_ir as ir
 
-from onnxopt.shapes.contents import FOLLOWED
-from onnxopt.shapes.fact import LARGEST_CONTENT, Content, Contradiction
+from onnxopt.shapes.contents import FOLLOWED, most_followed
+from onnxopt.shapes.fact import Content, Contradiction
 
 
 def constant_of(value: ir.Value, inputs_count: bool = False) -> ir.TensorProtocol | None:
@@ -38,9 +38,12 @@ def tensor_of(attribute: ir.Attr) -> ir.TensorProtocol:
 
 def small_content(tensor: ir.TensorProtocol) -> Content | None:
     """Return the elements of a small tensor of numbers; None, unread, for any other."""
-    if tensor.dtype not in FOLLOWED or tensor.size > LARGEST_CONTENT:
+    if tensor.dtype not in FOLLOWED or tensor.size > most_followed(tensor.dtype):
         return None
-    return tuple(tensor.numpy().reshape(-1).tolist())
+    try:
+        return tuple(tensor.numpy().reshape(-1).tolist())
+    except (OSError, TypeError, ValueError):  # data that is missing or does not fill the shape
+        return None
 
 
 def dims_of(tensor: ir.TensorProtocol) -> tuple[int, ...]:

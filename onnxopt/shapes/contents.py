@@ -14,7 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.shapes import extent
-from onnxopt.shapes.dim import Dim, exact_div, floor_div, lower
+from onnxopt.shapes.bounds import lower
+from onnxopt.shapes.dim import Dim, exact_div, floor_div
 from onnxopt.shapes.extent import Dims, static
 from onnxopt.shapes.fact import LARGEST_CONTENT, Content, Item
 
@@ -48,7 +49,12 @@ def followed(dtype: ir.DataType | None, dims: Dims | None) -> tuple[int, ...] | 
     if dtype not in FOLLOWED or dims is None or len(dims) > 8:
         return None
     shape = static(dims)
-    return shape if shape is not None and math.prod(shape) <= LARGEST_CONTENT else None
+    return shape if shape is not None and math.prod(shape) <= most_followed(dtype) else None
+
+
+def most_followed(dtype: ir.DataType | None) -> int:
+    """Return how many elements a tensor may have; of floats only scales and bounds matter."""
+    return LARGEST_CONTENT if dtype in INTEGERS else 64
 
 
 def array(content: Content, shape: tuple[int, ...]) -> np.ndarray:

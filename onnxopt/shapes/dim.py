@@ -85,12 +85,12 @@ class Dim:
         return self._hash
 
     def __add__(self, other: Size) -> Size:
-        return _polynomial([*self.terms, *_terms(other)])
+        return polynomial([*self.terms, *terms_of(other)])
 
     __radd__ = __add__
 
     def __neg__(self) -> Size:
-        return _polynomial([(monomial, -factor) for monomial, factor in self.terms])
+        return polynomial([(monomial, -factor) for monomial, factor in self.terms])
 
     def __sub__(self, other: Size) -> Size:
         return self + -other
@@ -99,8 +99,12 @@ class Dim:
         return -self + other
 
     def __mul__(self, other: Size) -> Size:
-        return _polynomial(
-            [(_product(left, right), a * b) for left, a in self.terms for right, b in _terms(other)]
+        return polynomial(
+            [
+                (_product(left, right), a * b)
+                for left, a in self.terms
+                for right, b in terms_of(other)
+            ]
         )
 
     __rmul__ = __mul__
@@ -144,17 +148,17 @@ class Dim:
 
 def symbol(name: str) -> Dim:
     """Return the extent with an identifier for a name."""
-    return _alone(Atom("symbol", name))
+    return alone(Atom("symbol", name))
 
 
 def raw(name: str) -> Dim:
     """Return the extent whose name in the model is some other text, which is kept as it is."""
-    return _alone(Atom("raw", name))
+    return alone(Atom("raw", name))
 
 
 def hidden(owner: object, name: str, axis: int) -> Dim:
     """Return the extent of an axis that has no name: equal to itself, and never written out."""
-    return _alone(Atom("hidden", f"?{name}.{axis}#{id(owner):x}", owner=owner))
+    return alone(Atom("hidden", f"?{name}.{axis}#{id(owner):x}", owner=owner))
 
 
 def floor_div(a: Size, b: Size) -> Size:
@@ -176,8 +180,8 @@ def _floor_div_int(a: Size, b: int) -> Size:
         a, b = -a, -b
     if b == 1 or isinstance(a, int):
         return a if b == 1 else cast(int, a) // b
-    whole = _polynomial([(monomial, factor // b) for monomial, factor in a.terms])
-    rest = _polynomial([(monomial, factor % b) for monomial, factor in a.terms])
+    whole = polynomial([(monomial, factor // b) for monomial, factor in a.terms])
+    rest = polynomial([(monomial, factor % b) for monomial, factor in a.terms])
     if isinstance(rest, int):
         return whole
     inner = _lone_floor(rest)
@@ -205,17 +209,17 @@ def _quotient(a: Size, b: Size) -> Size:
         return 0
     below = to_text(b) if isinstance(b, int) or _is_atom(b) else f"({to_text(b)})"
     above = to_text(a) if isinstance(a, int) or len(a.terms) == 1 else f"({to_text(a)})"
-    return _alone(Atom("floor", f"floor({above}/{below})", (a, b)))
+    return alone(Atom("floor", f"floor({above}/{below})", (a, b)))
 
 
 def exact_div(a: Size, b: Size) -> Size | None:
     """Return the polynomial q with ``q * b == a``, None where there is none (or ``b`` is 0)."""
     if isinstance(b, int):
-        if b == 0 or any(factor % b for _, factor in _terms(a)):
+        if b == 0 or any(factor % b for _, factor in terms_of(a)):
             return None
-        return _polynomial([(monomial, factor // b) for monomial, factor in _terms(a)])
+        return polynomial([(monomial, factor // b) for monomial, factor in terms_of(a)])
     rest, quotient = a, cast("Size", 0)
-    atoms = sorted({atom for p in (a, b) for monomial, _ in _terms(p) for atom, _ in monomial})
+    atoms = sorted({atom for p in (a, b) for monomial, _ in terms_of(p) for atom, _ in monomial})
     lead_b, factor_b = _leading(b, atoms)
     for _ in range(64):
         if rest == 0:
@@ -225,7 +229,7 @@ def exact_div(a: Size, b: Size) -> Size | None:
         if factor % factor_b or min(powers) < 0:
             return None
         monomial = tuple((atom, p) for atom, p in zip(atoms, powers, strict=True) if p)
-        step = _polynomial([(monomial, factor // factor_b)])
+        step = polynomial([(monomial, factor // factor_b)])
         quotient, rest = quotient + step, rest - step * b
     return None
 
@@ -234,116 +238,8 @@ def _leading(a: Size, atoms: list[Atom]) -> tuple[tuple[int, ...], int]:
     """Return the powers and the factor of the term that comes last in lexicographic order."""
     return max(
         (tuple(dict(monomial).get(atom, 0) for atom in atoms), factor)
-        for monomial, factor in _terms(a)
+        for monomial, factor in terms_of(a)
     )
-
-
-def lower(a: Size) -> int | None:
-    """Return an integer that ``a`` is never below, None where none is found."""
-    if isinstance(a, int):
-        return a
-    direct = _bound(a, low=True)
-    return direct if direct is not None else _bound_through_floor(a)
-
-
-def _bound_through_floor(a: Dim) -> int | None:
-    """Bound from below a sum in which a quotient occurs whose divisor n divides its factor c.
-
-    ``r - c floor(p / n)`` is at least ``r - (c / n) p``, and ``r + c floor(p / n)`` is at least
-    ``r + (c / n) (p - n + 1)``.
-    """
-    for monomial, factor in a.terms:
-        if len(monomial) != 1 or monomial[0][1] != 1 or monomial[0][0].kind != "floor":
-            continue
-        above, n = monomial[0][0].args
-        if isinstance(n, int) and factor % n == 0:
-            rest = a - _polynomial([(monomial, factor)])
-            relaxed = rest + factor // n * (above if factor < 0 else above - n + 1)
-            return relaxed if isinstance(relaxed, int) else lower(relaxed)
-    return None
-
-
-def at_least(a: Size, b: Size) -> bool:
-    """Return whether ``a >= b`` holds whatever the extents are; False also when not decided."""
-    low = lower(a - b)
-    return low is not None and low >= 0
-
-
-def maximum(*sizes: Size) -> Size:
-    """Return the largest; those that another provably reaches are left out."""
-    return _extreme("max", sizes)
-
-
-def minimum(*sizes: Size) -> Size:
-    """Return the smallest; those that provably reach another are left out."""
-    return _extreme("min", sizes)
-
-
-def _extreme(kind: Literal["max", "min"], sizes: Iterable[Size]) -> Size:
-    pool: list[Size] = []
-    for size in sizes:
-        atom = size.atom() if isinstance(size, Dim) else None
-        pool.extend(atom.args if atom is not None and atom.kind == kind else (size,))
-    kept: list[Size] = []
-    for size in dict.fromkeys(pool):
-        if any(_beats(kind, other, size) for other in kept):
-            continue
-        kept = [other for other in kept if not _beats(kind, size, other)] + [size]
-    if len(kept) == 1:
-        return kept[0]
-    kept.sort(key=to_text)
-    return _alone(Atom(kind, f"{kind}({', '.join(map(to_text, kept))})", tuple(kept)))
-
-
-def _beats(kind: Kind, a: Size, b: Size) -> bool:
-    return at_least(a, b) if kind == "max" else at_least(b, a)
-
-
-def _bound(a: Size, low: bool) -> int | None:
-    total = 0
-    for monomial, factor in _terms(a):
-        edge = _monomial_bound(monomial, (factor > 0) == low)
-        if edge is None:
-            return None
-        total += factor * edge
-    return total
-
-
-def _monomial_bound(monomial: Monomial, low: bool) -> int | None:
-    if len(monomial) == 1 and monomial[0][1] == 1:
-        return _atom_bound(monomial[0][0], low)
-    edge = 1
-    for atom, power in monomial:
-        least = _atom_bound(atom, True)
-        if least is None or least < 0:
-            return None
-        bound = least if low else _atom_bound(atom, False)
-        if bound is None:
-            return None
-        edge *= bound**power
-    return edge
-
-
-def _atom_bound(atom: Atom, low: bool) -> int | None:
-    if not atom.args:
-        return 0 if low else None
-    if low not in atom.bounds:
-        atom.bounds[low] = _operation_bound(atom, low)
-    return atom.bounds[low]
-
-
-def _operation_bound(atom: Atom, low: bool) -> int | None:
-    if atom.kind == "floor":
-        above, below = atom.args
-        edge = lower(above) if low else _bound(above, False)
-        if isinstance(below, int):
-            return None if edge is None else edge // below
-        return 0 if low and edge is not None and edge >= 0 else None
-    bounds = [lower(arg) if low else _bound(arg, False) for arg in atom.args]
-    known = [edge for edge in bounds if edge is not None]
-    if (atom.kind == "max") == low:
-        return (max if low else min)(known, default=None)
-    return (min if low else max)(known) if len(known) == len(bounds) else None
 
 
 def to_text(a: Size) -> str:
@@ -385,7 +281,7 @@ def _evaluate_atom(atom: Atom, extents: dict[str, int]) -> int:
 
 
 def _leaves(a: Size) -> Iterable[Atom]:
-    for monomial, _ in _terms(a):
+    for monomial, _ in terms_of(a):
         for atom, _ in monomial:
             if not atom.args:
                 yield atom
@@ -393,11 +289,13 @@ def _leaves(a: Size) -> Iterable[Atom]:
                 yield from _leaves(arg)
 
 
-def _terms(a: Size) -> tuple[tuple[Monomial, int], ...]:
+def terms_of(a: Size) -> tuple[tuple[Monomial, int], ...]:
+    """Return monomials with their factors; a constant has the empty monomial."""
     return a.terms if isinstance(a, Dim) else (((), a),)
 
 
-def _alone(atom: Atom) -> Dim:
+def alone(atom: Atom) -> Dim:
+    """Return an atom as a polynomial."""
     return Dim(((((atom, 1),), 1),))
 
 
@@ -414,7 +312,7 @@ def _product(left: Monomial, right: Monomial) -> Monomial:
     return tuple(sorted(powers.items(), key=lambda pair: pair[0].key))
 
 
-def _polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
+def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
     """Add up terms; return an int where only a constant is left."""
     total: dict[Monomial, int] = {}
     for monomial, factor in terms:

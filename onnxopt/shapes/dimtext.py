@@ -6,7 +6,8 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from onnxopt.shapes.dim import Dim, exact_div, floor_div, maximum, minimum, raw, symbol, weight
+from onnxopt.shapes.bounds import maximum, minimum
+from onnxopt.shapes.dim import Dim, exact_div, floor_div, raw, symbol, weight
 
 if TYPE_CHECKING:
     from onnxopt.shapes.dim import Size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from onnxopt.shapes import dim
+from onnxopt.shapes import bounds, dim
 from onnxopt.shapes.dim import Dim
 
 Extent: TypeAlias = int | Dim | None
@@ -74,12 +74,12 @@ def product(extents: Iterable[Extent]) -> Extent:
 
 def largest(a: Extent, b: Extent) -> Extent:
     """Return the larger one."""
-    return None if a is None or b is None else bounded(dim.maximum(a, b))
+    return None if a is None or b is None else bounded(bounds.maximum(a, b))
 
 
 def smallest(a: Extent, b: Extent) -> Extent:
     """Return the smaller one."""
-    return None if a is None or b is None else bounded(dim.minimum(a, b))
+    return None if a is None or b is None else bounded(bounds.minimum(a, b))
 
 
 def compare(a: Extent, b: Extent) -> int | None:
@@ -88,9 +88,9 @@ def compare(a: Extent, b: Extent) -> int | None:
         return None
     if a == b:
         return 0
-    if dim.at_least(a, b + 1):
+    if bounds.at_least(a, b + 1):
         return 1
-    return -1 if dim.at_least(b, a + 1) else None
+    return -1 if bounds.at_least(b, a + 1) else None
 
 
 def static(dims: Dims | None) -> tuple[int, ...] | None:

@@ -67,7 +67,7 @@ def _meet(a: Extent, b: Extent) -> Extent:
 
 
 def _clipped(a: Extent, b: Extent) -> bool:
-    """Return whether a is ``min(b, k)`` or ``max(b, 1)``.
+    """Return whether a is ``min(b, k)``, ``max(b, 1)`` or ``max(b, 0)``.
 
     Where such an a differs from b, the two cannot be broadcast (or, for an empty axis b, a is 1),
     so that the result is b.
@@ -77,7 +77,7 @@ def _clipped(a: Extent, b: Extent) -> bool:
         return False
     others = [arg for arg in atom.args if arg != b]
     if atom.kind == "max":
-        return others == [1]
+        return others in ([0], [1])
     return atom.kind == "min" and all(isinstance(arg, int) and arg > 0 for arg in others)
 
 

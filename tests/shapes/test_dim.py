@@ -10,17 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxopt.shapes import Dim, parse_dim
-from onnxopt.shapes.dim import (
-    at_least,
-    exact_div,
-    floor_div,
-    hidden,
-    lower,
-    maximum,
-    minimum,
-    raw,
-    symbol,
-)
+from onnxopt.shapes.bounds import at_least, lower, maximum, minimum
+from onnxopt.shapes.dim import exact_div, floor_div, hidden, raw, symbol
 
 NAMES = ("a", "b", "seq")
 Size = int | Dim

@@ -7,10 +7,11 @@ import math
 import onnx_ir as ir
 
 from onnxopt.shapes import extent
+from onnxopt.shapes.bounds import maximum
 from onnxopt.shapes.call import Call, Row
 from onnxopt.shapes.constants import dims_of, tensor_of
 from onnxopt.shapes.contents import fits, followed
-from onnxopt.shapes.dim import Dim, maximum
+from onnxopt.shapes.dim import Dim
 from onnxopt.shapes.extent import Extent
 from onnxopt.shapes.fact import Content, Contradiction, Fact, Item
 from onnxopt.shapes.operators.reshaping import as_extents, unknown_axes

@@ -8,9 +8,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.shapes import extent
+from onnxopt.shapes.bounds import lower, maximum
 from onnxopt.shapes.call import Call, Row, normalize
 from onnxopt.shapes.contents import array, flat, followed
-from onnxopt.shapes.dim import lower, maximum
 from onnxopt.shapes.extent import Dims, Extent
 from onnxopt.shapes.fact import Content, Contradiction, Fact, Item
 
@@ -162,6 +162,8 @@ def _cut(size: Extent, start: Extent, end: Extent, step: Extent) -> Extent:
 def _span(size: Extent, start: Extent, end: Extent) -> Extent:
     """Return the length of ``range(size)[start:end]``, the edges symbolic or not."""
     full = end == size or (isinstance(end, int) and end >= _END)
+    if start == 0 and (full or _not_negative(end)):  # an extent is never negative
+        return size if full else extent.smallest(size, end)
     if isinstance(start, int) and start < 0:
         first = extent.largest(extent.plus(size, start), 0)
         if full:

@@ -56,6 +56,8 @@ def _reshape(call: Call) -> Fact:
     if not call.integer("allowzero", 0):
         _copy_zeros(shape, source)
     _solve(shape, source)
+    if None in shape:
+        call.stop("extents of the shape it is given are computed from data")
     return _moved(call, tuple(shape))
 
 
@@ -154,6 +156,8 @@ def _unsqueeze(call: Call) -> Fact:
     if axes is None:
         call.stop("its axes are computed from data")
         return Fact(call.dtype(0), (None,) * rank)
+    if len(set(axes)) != rank - len(shape):
+        raise Contradiction(f"its axes {list(axes)} are not different")
     sizes = iter(shape)
     return _moved(call, tuple(1 if axis in axes else next(sizes) for axis in range(rank)))
 
@@ -315,6 +319,8 @@ def _expand(call: Call) -> Fact:
         rank = None if axes is None or fact.shape is None else max(len(axes), len(fact.shape))
         return Fact(fact.dtype, None if rank is None else (None,) * rank)
     dims = broadcast(fact.shape, as_extents(wanted))
+    if dims is not None and None in dims:
+        call.stop("extents of the shape it expands to are computed from data")
     shape = followed(fact.dtype, dims)
     own = call.content(0) if shape is not None else None
     if shape is None or own is None:

@@ -37,12 +37,12 @@ def _slid(call: Call, sizes: Dims, kernel: Dims, ceil: bool) -> Dims:
         reach = extent.plus(extent.times(extent.minus(kernel[axis], 1), dilations[axis]), 1)
         before, after = (0, 0) if auto == "VALID" else (pads[axis], pads[axis + count])
         room = extent.minus(extent.plus(size, before + after), reach)
-        if isinstance(room, int) and room < 0:
-            raise Contradiction(f"a window of {reach} is wider than axis {axis + 2} with its pads")
         steps = extent.over_up(room, stride) if ceil else extent.over(room, stride)
         fits = extent.plus(steps, 1)
         if ceil:  # no window starts in the padding behind the last element
             fits = extent.smallest(fits, extent.over_up(extent.plus(size, before), stride))
+        if isinstance(fits, int) and fits < 1 and size != 0:
+            raise Contradiction(f"a window of {reach} is wider than axis {axis + 2} with its pads")
         result.append(fits)
     return tuple(result)
 
