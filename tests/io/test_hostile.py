@@ -260,8 +260,8 @@ def test_a_hundred_thousand_nodes_in_the_wrong_order(tmp_path: Path) -> None:
     for i in reversed(range(count)):
         proto.graph.node.add(op_type="Relu", input=[f"v{i}"], output=[f"v{i + 1}"])
     path = models.write(proto, tmp_path / "m.onnx")
-    start = time.perf_counter()
+    start = time.process_time()
     model = onnxopt.io.load(path)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 20  # 2 s where nothing else runs
     assert model.graph[0].inputs[0] is model.graph.inputs[0]
     assert len(model.graph) == count
