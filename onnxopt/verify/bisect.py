@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
+import onnx_ir.passes
 
 from onnxopt.base import Gate, Site
 from onnxopt.errors import OnnxoptError
@@ -20,6 +21,7 @@ FAULTS = (
     RuntimeError,
     TypeError,
     ValueError,
+    onnx_ir.passes.InvariantError,
 )
 """What a faulty pass may raise."""
 

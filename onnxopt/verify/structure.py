@@ -132,7 +132,8 @@ def _refines(new: tuple[int | str | None, ...] | None, old: tuple[int | str | No
 class Verify(Observer):
     """Raises VerificationError, with the pass's name, as soon as a model is no longer well formed.
 
-    What is wrong with the model before the first pass is not held against any pass.
+    What is wrong with the model before the first pass is not held against any pass, and a pass that
+    reports no change is believed.
     """
 
     def __init__(self) -> None:
@@ -147,6 +148,8 @@ class Verify(Observer):
 
     def after(self, step: Pass, model: ir.Model, changes: int) -> None:
         """Check the model after a pass."""
+        if not changes:
+            return
         known = self._known or frozenset()
         new = next((problem for problem in problems(model) if problem not in known), None)
         if new is None:
