@@ -78,6 +78,8 @@ def _serialize(
         for value, top in _initializers(model):
             tensor = value.const_value
             other = None if tensor is None else stand_in(tensor, value.name or "", top)
+            if tensor is not None and not _matters(value):
+                other = ir.tensor(np.zeros(0, np.float32), name=value.name)
             if tensor is not None and other is not None:
                 kept.append((value, tensor))
                 value.const_value = other
@@ -91,6 +93,11 @@ def _serialize(
         for value, tensor in kept:
             value.const_value = tensor
     return data
+
+
+def _matters(value: ir.Value) -> bool:
+    """Return whether anything reads an initializer; the runtime drops one that nothing reads."""
+    return bool(value.uses()) or value.is_graph_output() or value.is_graph_input()
 
 
 def _initializers(model: ir.Model) -> Iterator[tuple[ir.Value, bool]]:
