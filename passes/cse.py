@@ -57,6 +57,7 @@ def _key(node: ir.Node) -> Key | None:
 def _contents(attribute: ir.Attr) -> str:
     if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
         held = attribute.as_tensor()
-        same = held.tobytes().hex() if held.nbytes <= _INLINE_BYTES else id(held)
+        small = held.dtype != ir.DataType.STRING and held.nbytes <= _INLINE_BYTES
+        same = held.tobytes().hex() if small else id(held)
         return f"{held.dtype} {held.shape} {same}"
     return f"{attribute.type} {attribute.ref_attr_name} {attribute.value!r}"

@@ -41,10 +41,10 @@ def _initializers(home: ir.Graph, context: Context) -> int:
         for value in home.initializers.values()
         if not value.uses() and not value.is_graph_output() and not value.is_graph_input()
     ]
-    for value in unused:
-        if context.gate.permit("dce", value.name or ""):
-            del home.initializers[value.name or ""]
-    return len(unused)
+    gone = [value for value in unused if context.gate.permit("dce", value.name or "")]
+    for value in gone:
+        del home.initializers[value.name or ""]
+    return len(gone)
 
 
 def _functions(model: ir.Model, context: Context) -> int:

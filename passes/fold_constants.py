@@ -173,7 +173,13 @@ def _evaluate(
         [], outputs, nodes=nodes, initializers=initializers, opset_imports=model.opset_imports
     )
     results = context.evaluate(ir.Model(home, ir_version=max(model.ir_version, 4)), {})
-    return {value: results[copies[value].name or ""] for value in wanted}
+    found = {value: results[copies[value].name or ""] for value in wanted}
+    return {value: array for value, array in found.items() if _storable(array)}
+
+
+def _storable(found: object) -> bool:
+    """Return whether a result is a tensor of numbers, not a sequence, a map or text."""
+    return isinstance(found, np.ndarray) and found.dtype.kind != "O"
 
 
 def _operand(

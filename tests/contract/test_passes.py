@@ -1,0 +1,120 @@
+"""What every pass of the catalogue owes: held on every graph of the corpus, one test a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+from onnxopt import catalogue, shapes
+from onnxopt.base import Context, Gate, Pass
+from onnxopt.evaluate import evaluator
+from onnxopt.feeds import random_samples
+from onnxopt.io import load
+from onnxopt.pipeline import Pipeline
+from onnxopt.target import Feeds, Outputs
+from onnxopt.verify import Honest, Tolerance, Verify, compare, fingerprint
+
+EVALUATE = evaluator(catalogue.backend("cpu{optimization=off}"))
+NO_RUNTIME = frozenset(("custom_domain",))
+"""Graphs with an operator that no runtime here knows."""
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"raise-opset": {"to": 21}}
+"""Options without which a pass does nothing on the corpus."""
+
+every_pass = pytest.mark.parametrize("name", catalogue.passes())
+Files = Mapping[str, Path]
+
+
+def made(name: str) -> Pass:
+    """Return the pass with the options it needs to have something to do."""
+    return catalogue.find_pass(name)(**OPTIONS.get(name, {}))
+
+
+def prepared(file: Path) -> ir.Model:
+    """Return a graph as it stands in a pipeline: with shapes."""
+    model = load(file)
+    shapes.infer(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def files(corpus: Mapping[str, onnx.ModelProto], tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Return the corpus as files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, proto in corpus.items():
+        onnx.save(proto, folder / f"{name}.onnx")
+    return {name: folder / f"{name}.onnx" for name in corpus}
+
+
+@pytest.fixture(scope="module")
+def truth(files: Files) -> Mapping[str, tuple[Feeds, Outputs]]:
+    """Return for every graph a set of feeds and what it computes from them."""
+    known = {}
+    for name, file in files.items():
+        if name not in NO_RUNTIME:
+            model = load(file)
+            feeds = next(iter(random_samples(model, seed=7)))
+            known[name] = (feeds, EVALUATE(model, feeds))
+    return known
+
+
+@every_pass
+def test_keeps_structure_and_counts_honestly(name: str, files: Files) -> None:
+    for file in files.values():
+        model = prepared(file)
+        Pipeline((made(name),)).run(model, Context(evaluate=EVALUATE), [Verify(), Honest()])
+
+
+@every_pass
+def test_keeps_numbers(name: str, files: Files, truth: Mapping[str, tuple[Feeds, Outputs]]) -> None:
+    for graph_name, (feeds, expected) in truth.items():
+        model = prepared(files[graph_name])
+        tolerance = Tolerance.of(model)
+        if Pipeline((made(name),)).run(model, Context(evaluate=EVALUATE)):
+            found = compare(expected, EVALUATE(model, feeds), tolerance)
+            assert not found.mismatches, graph_name
+
+
+@every_pass
+def test_second_run_changes_nothing(name: str, files: Files) -> None:
+    step = made(name)
+    if not step.idempotent:
+        pytest.skip("the pass says that it is not idempotent")
+    for graph_name, file in files.items():
+        model = prepared(file)
+        context = Context(evaluate=EVALUATE)
+        step.run(model, context)
+        assert step.run(model, context) == 0, graph_name
+
+
+@every_pass
+def test_is_deterministic(name: str, files: Files) -> None:
+    for graph_name, file in files.items():
+        one, other = prepared(file), prepared(file)
+        sites = []
+        for model in (one, other):
+            context = Context(evaluate=EVALUATE)
+            Pipeline((made(name),)).run(model, context)
+            sites.append(context.gate.applied)
+        assert sites[0] == sites[1], graph_name
+        assert fingerprint(one) == fingerprint(other), graph_name
+
+
+@every_pass
+def test_closed_gate_lets_nothing_through(name: str, files: Files) -> None:
+    for graph_name, file in files.items():
+        model = prepared(file)
+        before = fingerprint(model)
+        changes = made(name).run(model, Context(evaluate=EVALUATE, gate=Gate(limit=0)))
+        assert changes == 0, graph_name
+        assert fingerprint(model) == before, graph_name
+
+
+@every_pass
+def test_text_comes_back(name: str) -> None:
+    text = str(Pipeline((made(name),)))
+    assert str(Pipeline.parse(text)) == text
