@@ -99,13 +99,8 @@ class Dim:
         return -self + other
 
     def __mul__(self, other: Size) -> Size:
-        return polynomial(
-            [
-                (_product(left, right), a * b)
-                for left, a in self.terms
-                for right, b in terms_of(other)
-            ]
-        )
+        pairs = ((left, right) for left in self.terms for right in terms_of(other))
+        return polynomial((_product(a, b), m * n) for (a, m), (b, n) in pairs)
 
     __rmul__ = __mul__
 

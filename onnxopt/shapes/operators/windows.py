@@ -154,6 +154,20 @@ def _grid_sample(call: Call) -> Fact:
     return Fact(call.dtype(0), (*x[:2], *grid[1:-1]))
 
 
+def _short_time_fourier(call: Call) -> Fact:
+    """``[n, samples, 1 or 2]`` becomes ``[n, frames, bins, 2]``, half of the bins by default."""
+    signal, window = call.shape(0), call.shape(2)
+    step, given = call.numbers(1), call.numbers(3)
+    width: Extent = given[0] if given else window[0] if window else None
+    half = extent.plus(extent.over(width, 2), 1)
+    bins = half if call.integer("onesided", 1) else width
+    if signal is None or not step or width is None:
+        call.stop("the length or the step of its frames is computed from data")
+        return Fact(call.dtype(0), (None, None, bins, 2))
+    frames = extent.plus(extent.over(extent.minus(signal[1], width), step[0]), 1)
+    return Fact(call.dtype(0), (signal[0], frames, bins, 2))
+
+
 ROWS: dict[str, Row] = {
     "Conv": _conv,
     "ConvInteger": _conv_integer,
@@ -168,5 +182,6 @@ ROWS: dict[str, Row] = {
     "GlobalMaxPool": _global_pool,
     "RoiAlign": _roi_pool,
     "MaxRoiPool": _roi_pool,
+    "STFT": _short_time_fourier,
     "GridSample": _grid_sample,
 }
