@@ -91,10 +91,18 @@ def equal(mine: Any, want: Any, case: Any) -> bool:
     return mine.dtype.itemsize == want.dtype.itemsize and bool(close.all())
 
 
+def to_array(item: Any) -> Any:
+    """Return what an evaluator takes: tests of small types hold messages instead of arrays."""
+    import onnx
+
+    return onnx.numpy_helper.to_array(item) if isinstance(item, onnx.TensorProto) else item
+
+
 def passes(model: Any, case: Any, evaluator: str) -> bool:
     """Say whether the model gives the expected outputs of every data set."""
     for inputs, expected in case.data_sets:
-        if not equal(EVALUATORS[evaluator](model, list(inputs)), list(expected), case):
+        fed, want = ([to_array(item) for item in side] for side in (inputs, expected))
+        if not equal(EVALUATORS[evaluator](model, fed), want, case):
             return False
     return True
 

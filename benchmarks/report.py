@@ -23,7 +23,7 @@ def short(value: object, digits: int = 2) -> str:
     """Return a number with few digits; a dash for what is missing."""
     if isinstance(value, float):
         return f"{value:.{digits}f}"
-    return "–" if value is None else str(value)
+    return "-" if value is None else str(value)
 
 
 def quality(said: dict[str, Any]) -> Lines:
@@ -110,7 +110,7 @@ def latency(said: dict[str, Any]) -> Lines:
             if "problem" in facts:
                 rows.append([model, name, "", "failed", "", ""])
                 continue
-            spans = ["–".join(short(end, 3) for end in facts[k]) for k in ("interval", "noise")]
+            spans = [" to ".join(short(end, 3) for end in facts[k]) for k in ("interval", "noise")]
             verdict = "**slower**" if facts["slower"] else "faster" if facts["faster"] else ""
             ratio = short(facts["ratio"], 3)
             rows.append([model, name, short(facts["original_ms"]), ratio, *spans, verdict])

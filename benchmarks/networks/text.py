@@ -36,7 +36,7 @@ def bert() -> Network:
 def bert_384() -> Network:
     config = tf.BertConfig(vocab_size=2000, num_hidden_layers=4)
     model = seeded(tf.BertModel, config)
-    sizes = (Size(1, 384), Size(2, 128))
+    sizes = (Size(2, 128), Size(1, 384))
     return text_network(
         model, 2000, "last_hidden_state", "pooler_output", inputs=_WITH_TYPES, sizes=sizes
     )

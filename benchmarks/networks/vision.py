@@ -88,7 +88,7 @@ def dinov2() -> Network:
 
 def swin_tiny() -> Network:
     model = seeded(tf.SwinForImageClassification, tf.SwinConfig())
-    return image_network(model, 224, "logits", sizes=(1, 2))
+    return image_network(model, 224, "logits", sizes=(2, 1))
 
 
 def swinv2() -> Network:
