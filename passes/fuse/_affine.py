@@ -138,7 +138,7 @@ def per_channel(value: ir.Value | None, channels: int, *, rank: int, axis: int) 
     Declines one that varies along another axis or would enlarge the output.
     """
     found = graph.tensor(value)
-    shape = None if found is None else found.shape.numpy()
+    shape = None if found is None else tuple(found.shape.numpy())
     if shape is None or len(shape) > rank:
         raise Decline("not a constant of at most the output's rank")
     full = (1,) * (rank - len(shape)) + shape

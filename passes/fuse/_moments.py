@@ -54,7 +54,7 @@ def epsilon(eps: ir.Value, x: ir.Value) -> float:
 
 def ones(op: Builder, x: ir.Value, axis: int) -> ir.Value:
     """Make a scale of ones for the axes from this one to the last."""
-    known = graph.dims(x) or ()
+    known: tuple[int | str | None, ...] = graph.dims(x) or ()
     sizes = tuple(d for d in known[axis:] if isinstance(d, int))
     if len(sizes) != -axis or x.dtype is None:
         raise Decline("the size of a normalized axis is unknown")

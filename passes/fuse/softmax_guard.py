@@ -14,8 +14,21 @@ _MODERATE = 1e4
 """The largest factor that leaves activations far from overflowing."""
 _COMPUTED = frozenset(("MatMul", "Gemm", "Einsum", "Conv", "LayerNormalization"))
 _MOVED = frozenset(
-    ("Cast", "Expand", "Flatten", "Gather", "Identity", "Neg", "Reshape", "Slice", "Split")
-    + ("Squeeze", "Tile", "Transpose", "Unsqueeze")
+    (
+        "Cast",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Neg",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    )
 )
 
 
