@@ -77,10 +77,14 @@ def _serialize(
     try:
         for value, top in _initializers(model):
             tensor = value.const_value
-            other = None if tensor is None else stand_in(tensor, value.name or "", top)
-            if tensor is not None and not _matters(value):
-                other = ir.tensor(np.zeros(0, np.float32), name=value.name)
-            if tensor is not None and other is not None:
+            if tensor is None:
+                continue
+            name = value.name or ""
+            if _matters(value):
+                other = stand_in(tensor, name, top)
+            else:
+                other = ir.tensor(np.zeros(0, np.float32), name=name)
+            if other is not None:
                 kept.append((value, tensor))
                 value.const_value = other
         data: bytes = ir.to_proto(model).SerializeToString()
