@@ -21,6 +21,12 @@ from onnxopt.errors import BackendError
 from onnxopt.target import Backend
 
 _GONE: None = None
+_START = """
+from onnxopt._startup import import_onnx_ir
+import_onnx_ir()
+from onnxopt.bench.worker import main
+main()
+"""
 
 
 class Process:
@@ -29,7 +35,7 @@ class Process:
     def __init__(self) -> None:
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "onnxopt.bench.worker"],
+            [sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._noise,

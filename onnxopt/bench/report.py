@@ -70,7 +70,10 @@ class BenchReport:
             if row.error is not None:
                 paper.line(f"{row.label}: {row.error}")
             elif row.verdict:
-                paper.line(f"{row.label}: {row.verdict}")
+                seen = (
+                    f"; a change of {row.detectable:.1%} would have shown" if row.detectable else ""
+                )
+                paper.line(f"{row.label}: {row.verdict}{seen}")
             for place in row.fallbacks:
                 paper.line(f"{row.label}: some nodes run on {place}")
         self._circumstances(paper)

@@ -19,13 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from onnxopt._startup import import_onnx_ir
-
-import_onnx_ir()
-
-from onnxopt.bench.intervals import steady  # noqa: E402
-from onnxopt.errors import OnnxoptError  # noqa: E402
-from onnxopt.target import Backend, Feeds, Session  # noqa: E402
+from onnxopt.bench.intervals import steady
+from onnxopt.errors import OnnxoptError
+from onnxopt.target import Backend, Feeds, Session
 
 WINDOW_S = 0.03
 TOLERANCE = 0.02
@@ -160,7 +156,3 @@ def main() -> None:
     own.write(json.dumps({"ready": True}) + "\n")
     own.flush()
     serve(sys.stdin, own)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,62 @@
+"""Targets that need no runtime, and misbehave on request; workers import them by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.errors import BackendError
+from onnxopt.target import Backend, Feeds, Outputs, Session, Target
+
+Fault = Literal["none", "refuse", "crash", "hang", "late crash"]
+
+
+class Fake(Backend):
+    """Notes when every run began and ended."""
+
+    fault: Fault = "none"
+    log: Path | None = None
+    threads: int = 1
+
+    @classmethod
+    def target(cls) -> Target:
+        return Target(name="fake", pipeline="", max_opset=20)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None
+
+    def open(self, model: ir.Model | Path) -> Session:
+        if self.fault == "refuse":
+            raise BackendError("the fake refuses 'model'")
+        if self.fault == "crash":
+            os.kill(os.getpid(), signal.SIGABRT)
+        return FakeSession(self.fault, self.log)
+
+
+class FakeSession(Session):
+    def __init__(self, fault: Fault, log: Path | None) -> None:
+        self._fault, self._log, self._runs = fault, log, 0
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
+        start = time.monotonic()
+        time.sleep(0.001)
+        self._runs += 1
+        if self._fault == "hang":
+            time.sleep(60)
+        if self._fault == "late crash" and self._runs > 30:
+            os._exit(7)
+        if self._log is not None:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(f"{os.getpid()} {start!r} {time.monotonic()!r}\n")
+        return {"y": np.zeros(1)}
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,168 @@
+"""The harness as a whole, on targets that behave and targets that do not."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from typer.testing import CliRunner
+
+from onnxopt.backends.cpu import Cpu
+from onnxopt.bench import Effort, Variant, bench
+from onnxopt.bench.process import Process
+from onnxopt.bench.run import stored
+from onnxopt.bench.worker import peak_bytes, settle
+from onnxopt.cli.bench import _labels
+from onnxopt.errors import BackendError, ModelError, UsageError
+from tests.backends.models import WIDTH, dense_model
+from tests.bench.fakes import Fake, Fault
+
+FEEDS = [{"x": np.zeros((1, WIDTH), np.float32)}, {"x": np.ones((2, WIDTH), np.float32)}]
+ONCE = Effort(launches=1, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
+QUICK = Effort(launches=2, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    ir.save(dense_model(), path)
+    return path
+
+
+def fake(fault: Fault = "none", log: Path | None = None) -> Variant:
+    return Variant(label=fault, model=Path("none.onnx"), backend=Fake(fault=fault, log=log))
+
+
+def test_two_models_are_compared(path: Path) -> None:
+    backend = Cpu(threads=1)
+    variants = [Variant(label=label, model=path, backend=backend) for label in "ab"]
+    told: list[float] = []
+    report = bench(variants, effort=QUICK, progress=lambda share, _: told.append(share))
+    first, second = report.rows
+    assert first.ratio is None
+    assert second.ratio is not None
+    assert second.ratio.low <= second.ratio.value <= second.ratio.high
+    assert report.noise is not None
+    assert second.verdict
+    assert (first.launches, second.launches) == (2, 2)
+    assert first.open_s
+    assert first.first_s
+    assert first.peak_bytes > 10**7
+    assert not report.interrupted
+    assert told == sorted(told)
+    json.loads(report.to_json())
+
+
+def test_one_model_alone_has_no_ratio() -> None:
+    report = bench([fake()], feeds=FEEDS, effort=ONCE)
+    (row,) = report.rows
+    assert row.median is not None
+    assert row.ratio is None
+    assert row.verdict == ""
+    assert report.noise is None
+
+
+def test_only_one_process_runs_at_a_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    bench([fake(log=log), fake(log=log)], feeds=FEEDS, effort=ONCE)
+    runs = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    assert len({process for process, *_ in runs}) == 3  # two variants and the baseline's twin
+    spans = sorted((float(start), float(end)) for _, start, end in runs)
+    assert all(one[1] <= two[0] for one, two in itertools.pairwise(spans))
+
+
+def test_blocks_are_interleaved_in_changing_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    effort = Effort(launches=1, blocks=12, block_s=0.001, warm_s=0.02)
+    bench([fake(log=log), fake(log=log)], feeds=FEEDS, effort=effort)
+    processes = [line.split()[0] for line in log.read_text(encoding="utf-8").splitlines()]
+    turns = [process for process, _ in itertools.groupby(processes)]
+    followers = collections.Counter(itertools.pairwise(turns[-20:]))
+    assert len(followers) >= 4  # a fixed order of three has three
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("refuse", "refuses"),
+        ("crash", "SIGABRT"),
+        ("late crash", "status 7"),
+        ("hang", "it hangs"),
+    ],
+)
+def test_a_variant_that_fails_is_told_and_the_others_go_on(fault: Fault, message: str) -> None:
+    effort = Effort(launches=1, blocks=2, block_s=0.02, warm_s=0.05, timeout_s=5)
+    report = bench([fake(), fake(fault)], feeds=FEEDS, effort=effort)
+    good, bad = report.rows
+    assert good.error is None
+    assert good.runs > 0
+    assert bad.error is not None
+    assert message in bad.error
+    assert bad.ratio is None
+
+
+def test_a_failing_baseline_leaves_the_others_latency() -> None:
+    report = bench([fake("refuse"), fake()], feeds=FEEDS, effort=ONCE)
+    assert report.rows[0].error is not None
+    assert report.rows[1].median is not None
+    assert report.rows[1].ratio is None
+
+
+def test_an_interrupt_keeps_what_was_measured() -> None:
+    seen: list[str] = []
+
+    def interrupt(share: float, text: str) -> None:
+        seen.append(text)
+        if text == "measuring, round 3":
+            raise KeyboardInterrupt
+
+    report = bench([fake(), fake()], feeds=FEEDS, effort=ONCE, progress=interrupt)
+    assert report.interrupted
+    assert report.rows[1].ratio is not None
+    assert report.rows[0].launches == 1
+
+
+def test_nothing_to_measure_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="at least one model"):
+        bench([])
+    with pytest.raises(UsageError, match="no samples"):
+        bench([fake()], feeds=[])
+
+
+def test_a_worker_reports_and_lives_on() -> None:
+    with Process() as process, stored(FEEDS) as feeds:
+        process.ready(30)
+        process.open(Path("none.onnx"), Fake(), (), 30)
+        assert process.feed(feeds, 30)["first_s"] > 0
+        with pytest.raises(BackendError, match="refuses"):
+            process.open(Path("none.onnx"), Fake(fault="refuse"), (), 30)
+        assert len(process.ask({"do": "block", "runs": 4}, 30)["times"]) == 4
+
+
+def test_this_process_settles_and_knows_its_size() -> None:
+    assert settle(limit_s=30.0)
+    assert peak_bytes() >= 0
+
+
+def test_the_command(path: Path, tmp_path: Path) -> None:
+    from onnxopt.cli import _app
+
+    arguments = ["bench", str(path), "--budget", "1", "--threads", "1", "--json"]
+    result = CliRunner().invoke(_app(), arguments)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["label"] == "model.onnx"
+    assert row["median"]["low"] > 0
+    missing = CliRunner().invoke(_app(), ["bench", str(tmp_path / "no.onnx")])
+    assert isinstance(missing.exception, ModelError)
+
+
+def test_labels_tell_paths_apart() -> None:
+    assert _labels([Path("a/m.onnx"), Path("b/m.onnx")]) == ["a/m.onnx", "b/m.onnx"]
+    assert _labels([Path("x/a.onnx"), Path("x/b.onnx")]) == ["a.onnx", "b.onnx"]
+    assert _labels([Path("a.onnx")] * 2) == ["a.onnx (1)", "a.onnx (2)"]
