@@ -32,8 +32,8 @@ class Tolerance:
     largest. Integers, booleans and strings must be equal.
 
     Where outputs differ by more, the original model itself is asked how well it is conditioned:
-    its float inputs and weights are moved by up to 2 ``eps``, and ``multiple`` times as far as its
-    outputs move is accepted as rounding.
+    its float inputs and weights are moved by up to 2 ``eps`` and what its operators compute by
+    ``eps``, three times, and ``multiple`` times as far as its outputs move is accepted as rounding.
     """
 
     eps: float = 2.0**-23

@@ -15,7 +15,7 @@ from onnxopt.base import Evaluate
 from onnxopt.errors import BackendError, ModelError, OnnxoptError
 from onnxopt.evaluate import SEGMENT_NODES
 from onnxopt.feeds import Plan
-from onnxopt.samples import Samples
+from onnxopt.samples import Samples, fitted
 from onnxopt.signature import Need
 from onnxopt.target import Feeds
 from onnxopt.verify import regions
@@ -107,9 +107,18 @@ class Original:
         self.feeds = reference.feeds
 
     def _adapt(self, result: ir.Model) -> None:
-        """Where a pass has fixed sizes of inputs, feed the original those sizes."""
+        """Where a pass has fixed sizes of inputs, feed the original those sizes.
+
+        Raises ModelError where the given samples have other sizes.
+        """
         original = self.load()
-        if self._samples is not None or self._evaluate is None or weight_bytes(original) >= LARGE:
+        if self._samples is not None:
+            for feeds in self.feeds:
+                for value in result.graph.inputs:
+                    if value.name in feeds:
+                        fitted(feeds[value.name or ""], value, "samples")
+            return
+        if self._evaluate is None or weight_bytes(original) >= LARGE:
             return
         fixed = {need.name: need for need in Plan.of(result).needs}
         merged = tuple(_fixed(need, fixed.get(need.name)) for need in Plan.of(original).needs)

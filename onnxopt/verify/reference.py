@@ -16,16 +16,13 @@ from onnxopt.evaluate import Evaluator, Run, evaluate_each
 from onnxopt.feeds import Plan, settled
 from onnxopt.samples import Samples
 from onnxopt.target import Feeds, Outputs
+from onnxopt.verify.disturb import disturb_values, disturb_weights, disturbed
 from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance, compare
 
 GIVEN = 4
 """Given samples that are compared."""
 
 _DISTURBANCES = 3
-_FEW = 32
-"""Weights of fewer elements may be sizes or thresholds, which no rounding moves."""
-_MOST = 256 << 20
-"""Bytes of weights that are copied to be disturbed."""
 
 
 @dataclasses.dataclass
@@ -72,38 +69,16 @@ class Reference:
         return self._moved
 
     def _disturbed_once(self, seed: int) -> list[Outputs]:
-        rng = np.random.default_rng(seed)
-        model = self.load()
-        disturb_weights(model, self.tolerance.eps, rng)
-        feeds = [
-            {name: disturbed(array, self.tolerance.eps, rng) for name, array in each.items()}
-            for each in self.feeds
-        ]
-        with contextlib.suppress(OnnxoptError):
-            return list(evaluate_each(self.evaluate, model, feeds))
+        eps, rng = self.tolerance.eps, np.random.default_rng(seed)
+        feeds = [{name: disturbed(v, eps, rng) for name, v in each.items()} for each in self.feeds]
+        for inside in (True, False):
+            model = self.load()
+            disturb_weights(model, eps, rng)
+            if inside:
+                disturb_values(model, eps, rng)
+            with contextlib.suppress(OnnxoptError):
+                return list(evaluate_each(self.evaluate, model, feeds))
         return []
-
-
-def disturbed(array: np.ndarray, eps: float, rng: np.random.Generator) -> np.ndarray:
-    """Move the numbers by up to two of their last bits, relative to ``eps``; integers stay."""
-    if array.dtype.kind not in "fV" or array.dtype.name.startswith(("int", "uint")):
-        return array
-    wide = array.astype(np.float64)
-    return np.asarray((wide * (1 + 2 * eps * rng.uniform(-1, 1, array.shape))).astype(array.dtype))
-
-
-def disturb_weights(model: ir.Model, eps: float, rng: np.random.Generator) -> None:
-    """Disturb a model's float weights in place, as far as they are not too large to copy."""
-    room = _MOST
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is None or tensor.size < _FEW or not tensor.dtype.is_floating_point():
-            continue
-        room -= tensor.nbytes
-        if room >= 0:
-            value.const_value = ir.tensor(
-                disturbed(tensor.numpy(), eps, rng), dtype=tensor.dtype, name=value.name
-            )
 
 
 def made_up(plan: Plan, run: Run, seed: int) -> tuple[list[Feeds], list[Outputs], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -33,7 +34,8 @@ def evaluator(nodes: int = 2_000, weights: int = 256 << 20) -> Evaluator:
 
 def weight(name: str, array: np.ndarray) -> ir.Value:
     held = ir.tensor(array, name=name)
-    return ir.Value(name=name, const_value=held, type=ir.TensorType(held.dtype), shape=held.shape)
+    shape = ir.Shape(array.shape)
+    return ir.Value(name=name, const_value=held, type=ir.TensorType(held.dtype), shape=shape)
 
 
 def tensor(name: str, dims: Sequence[int | str], dtype: str = "FLOAT") -> ir.Value:
@@ -152,7 +154,7 @@ def replace(model: ir.Model, node: ir.Node, fresh: ir.Node) -> None:
     model.graph.remove(node, safe=True)
 
 
-def work(original: ir.Model, *steps: Pass) -> Work:
+def work(original: ir.Model, *steps: Pass, path: Path | None = None) -> Work:
     """Run passes as a pipeline does."""
 
     def run(model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
@@ -167,4 +169,4 @@ def work(original: ir.Model, *steps: Pass) -> Work:
                 observer.after(step, model, changes)
         return total
 
-    return Work(load=original.clone, run=run)
+    return Work(load=original.clone, run=run, path=path)
