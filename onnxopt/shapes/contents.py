@@ -157,6 +157,9 @@ def _min(a: Item, b: Item) -> Item:
 
 
 def _pow(a: Item, b: Item) -> Item:
+    if b == 0.5 and isinstance(a, int | float) and a >= 0 and float(a).is_integer():
+        root = math.isqrt(int(a))
+        return type(a)(root) if root * root == a else None
     if not isinstance(b, int) or not 0 <= b <= 8 or a is None:
         return None
     result: Item = 1

@@ -10,9 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.shapes.annotations import Change, annotated, change
-from onnxopt.shapes.contents import FOLLOWED
+from onnxopt.shapes.contents import INTEGERS
 from onnxopt.shapes.dim import Dim
 from onnxopt.shapes.engine import Engine
+from onnxopt.shapes.extent import static
 from onnxopt.shapes.fact import Content
 
 
@@ -106,33 +107,32 @@ def symbolic_value(value: ir.Value, memo: Memo | None = None) -> tuple[int | Dim
     They are integers or expressions over the names of extents; None where an element is not known.
     Computed from the graph as it is now, unless a memo is given. Annotated shapes are trusted.
     """
-    content = _content(value, memo)
+    content = _content(value, (memo or Memo()).engine)
     if content is None or any(not isinstance(item, int | Dim) for item in content):
         return None
     return tuple(item for item in content if isinstance(item, int | Dim))
 
 
 def known_value(value: ir.Value, memo: Memo | None = None) -> np.ndarray | None:
-    """Return a small tensor that is proven to be constant, in its element type and shape.
+    """Return a small tensor of integers or booleans that is proven to be constant.
 
-    None where an element is unknown or symbolic, for floats that are not constants, and for
-    tensors of more than 1024 elements.
+    The array has the tensor's element type and shape. None where an element is unknown or
+    symbolic, and for tensors of more than 1024 elements. See `symbolic_value` for the rest.
     """
     engine = (memo or Memo()).engine
-    content = engine.content(value)
+    content = _content(value, engine)
     fact = engine.fact(value)
-    if content is None or fact.dtype is None or fact.shape is None:
+    shape = static(fact.shape)
+    if content is None or fact.dtype not in INTEGERS or shape is None:
         return None
-    if any(not isinstance(item, int | float) for item in content):
+    if any(not isinstance(item, int) for item in content):
         return None
-    return np.array(content, dtype=fact.dtype.numpy()).reshape([int(str(x)) for x in fact.shape])
+    return np.array(content, dtype=fact.dtype.numpy()).reshape(shape)
 
 
-def _content(value: ir.Value, memo: Memo | None) -> Content | None:
+def _content(value: ir.Value, engine: Engine) -> Content | None:
     dtype = value.dtype
-    if dtype is not None and dtype not in FOLLOWED:
-        return None
-    return (memo or Memo()).engine.content(value)
+    return engine.content(value) if dtype is None or dtype in INTEGERS else None
 
 
 def _free_names(inputs: Iterable[ir.Value]) -> frozenset[str]:

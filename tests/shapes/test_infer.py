@@ -128,6 +128,26 @@ def test_shapes_that_contradict_stop() -> None:
     assert stop.reason == "3 columns meet 4 rows"
 
 
+def test_a_call_of_a_function_stops() -> None:
+    text = """<ir_version: 8, opset_import: ["": 17, "local": 1]>
+    g (float[b, 4] x) => (y) { t = local.twice(x) \n y = Relu(t) }
+    <domain: "local", opset_import: ["": 17]> twice (a) => (c) { c = Add(a, a) }"""
+    (stop,) = shapes.infer(parse(text)).stops
+    assert stop.reason == "it calls a function of the model's own, which is to be inlined first"
+
+
+def test_an_empty_axis_stays_possible() -> None:
+    text = """g (float[b, s] x) => (y, z) {
+        one = Constant <value_ints = [1]> ()
+        end = Constant <value_ints = [9223372036854775807]> ()
+        y = Slice(x, one, end, one)
+        last = Constant <value_ints = [-1]> ()
+        z = Slice(x, last, end, one)
+    }"""
+    assert shape_of(text, "y") == "[b,max(0, s - 1)]"
+    assert shape_of(text, "z") == "[b,min(1, s)]"
+
+
 def test_unnamed_extents_of_inputs_are_still_equal_to_themselves() -> None:
     text = """g (float[?, ?, 8] x) => (y) {
         s = Shape(x)

@@ -91,7 +91,10 @@ def _known_range(dtype: ir.DataType | None, numbers: list[int | float]) -> Fact:
     start, limit, step = numbers
     if step == 0:
         raise Contradiction("its step is 0")
-    length = max(0, math.ceil((limit - start) / step))
+    span = fits(limit - start, dtype) if dtype is not None else None
+    if not isinstance(span, int | float):
+        return Fact(dtype, (None,))
+    length = max(0, math.ceil(span / step))
     if all(isinstance(number, int) for number in numbers):
         length = max(0, int(-((start - limit) // step)))
     shape = followed(dtype, (length,))

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnxopt.shapes.call import Call, Row
 from onnxopt.shapes.contents import (
     BINARY,
+    INTEGERS,
     UNARY,
     Binary,
     cast_item,
@@ -88,6 +89,8 @@ def _first_dtype(call: Call) -> ir.DataType | None:
 def _variadic_content(call: Call, dtype: ir.DataType | None, dims: Dims | None) -> Content | None:
     function = BINARY.get(call.node.op_type)
     if function is None or dtype is None or call.integer("fmod", 0):
+        return None
+    if len(call.inputs) > 2 and dtype not in INTEGERS:  # rounded after each step when it runs
         return None
     shape = followed(dtype, dims)
     if shape is None:
