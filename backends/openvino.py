@@ -37,8 +37,8 @@ class Openvino(Backend):
     """Threads of a run; 0 is one per physical core."""
     precision: Literal["f32", "bf16", "f16"] = "f32"
     """What float operators compute in. OpenVINO left to itself takes bf16 where the CPU has it."""
-    pinning: bool = True
-    """Tie threads to cores."""
+    pinning: bool = False
+    """Tie threads to cores; a tied thread waits when other work has its core."""
 
     @classmethod
     def target(cls) -> Target:

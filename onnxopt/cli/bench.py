@@ -79,7 +79,7 @@ def _labels(models: list[Path]) -> list[str]:
         labels = [str(Path(*path.parts[-parts:])) for path in models]
         if len(set(labels)) == len(models):
             return labels
-    return [f"{path} ({number})" for number, path in enumerate(models, 1)]
+    return [f"{path.name} ({number})" for number, path in enumerate(models, 1)]
 
 
 def _feeds(samples: Path, model: Path) -> list[Feeds]:
