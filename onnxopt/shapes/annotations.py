@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import onnx_ir as ir
@@ -131,5 +132,11 @@ def _unnamed(size: Extent) -> bool:
     return size is None or (isinstance(size, Dim) and not size.writable)
 
 
-def _text(size: Extent) -> int | str | None:
-    return size if isinstance(size, int) else None if size is None else str(size)
+def _text(size: Extent) -> int | ir.SymbolicDim | None:
+    return size if isinstance(size, int) else None if size is None else _symbol(str(size))
+
+
+@functools.lru_cache(maxsize=4096)
+def _symbol(text: str) -> ir.SymbolicDim:
+    """Return the name as an object, which is immutable and may be in many shapes."""
+    return ir.SymbolicDim(text)
