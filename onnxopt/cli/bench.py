@@ -58,17 +58,16 @@ def bench(
 
 def _backend(name: str, threads: int) -> Backend:
     """Make the target of this name, or take the name for a provider of ONNX Runtime."""
-    from onnxopt.backends._provider import Provider, known
     from onnxopt.catalogue import find_backend, targets
     from onnxopt.errors import BackendError
 
-    if name not in targets() and known(name):
-        return Provider(provider=name, threads=threads)
-    kind: Any = find_backend(name)
+    own = name in targets()
+    kind: Any = find_backend(name if own else "provider")
     why = kind.unavailable()
     if why is not None:
         raise BackendError(why)
-    backend: Backend = kind(threads=threads) if threads else kind()
+    options = {"threads": threads} if threads else {}
+    backend: Backend = kind(**options) if own else kind(provider=name, **options)
     return backend
 
 

@@ -16,11 +16,11 @@ import pytest
 from onnxopt.backends._bound import BoundSession
 from onnxopt.backends._install import one_line
 from onnxopt.backends._ort import Optimization
-from onnxopt.backends._provider import Provider
 from onnxopt.backends._session import OrtSession
 from onnxopt.backends.cpu import Cpu
 from onnxopt.backends.cuda import Cuda
-from onnxopt.errors import BackendError, ModelError
+from onnxopt.backends.provider import Provider
+from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.target import Placement
 from tests.backends.models import WIDTH, dense_model, single, tensor, weight
 
@@ -186,8 +186,10 @@ def test_a_missing_provider_says_how_to_get_it() -> None:
         pytest.skip("CUDA is here")
     with pytest.raises(BackendError, match=r"onnxopt\[gpu\]"):
         Cuda().open(dense_model())
-    with pytest.raises(BackendError, match="knows no provider 'warp'"):
-        Provider(provider="warp").open(dense_model())
+    with pytest.raises(BackendError, match="has no DnnlExecutionProvider"):
+        Provider(provider="dnnl").open(dense_model())
+    with pytest.raises(UsageError, match="'warp'"):
+        Provider(provider="warp")
 
 
 def test_cuda_options_reach_the_provider() -> None:
