@@ -37,10 +37,10 @@ class SplitSlices(Pass):
             for home in graph.nested(outer):
                 for (x, axis), spans in _by_axis(home).items():
                     while parts := _parting(spans, graph.dims(x), axis):
-                        base = f"{x.name}_split"
+                        base = spans[parts[0]][0].outputs[0].name or "split"
                         opset = imports.get("", 0)
                         op = Builder(context, home, opset, names, base, in_function=in_function)
-                        changes += _join(op, x, axis, {span: spans.pop(span) for span in parts})
+                        changes += _join(op, axis, {span: spans.pop(span) for span in parts})
         return changes
 
 
@@ -75,13 +75,14 @@ def _parting(spans: _Spans, shape: tuple[int | str | None, ...] | None, axis: in
     return parts if len(parts) > 1 else []
 
 
-def _join(op: Builder, x: ir.Value, axis: int, parts: _Spans) -> int:
+def _join(op: Builder, axis: int, parts: _Spans) -> int:
     nodes = [node for same in parts.values() for node in same]
+    x = nodes[0].inputs[0]  # a Split may have taken the place of the value they were found by
     if not op.context.gate.permit(SplitSlices.name, nodes[0].outputs[0].name or ""):
         return 0
     sizes = [span.end - span.start for span in parts]
     attribute = None if op.opset >= 13 else sizes
-    inputs: list[ir.Value | np.ndarray] = [x]
+    inputs: list[ir.Value | np.ndarray | None] = [x]
     if attribute is None:
         inputs.append(np.array(sizes, dtype=np.int64))
     split = op.node("Split", inputs, {"axis": axis, "split": attribute}, outputs=len(parts))

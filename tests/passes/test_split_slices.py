@@ -70,3 +70,9 @@ def test_a_second_run_changes_nothing() -> None:
     )
     assert Pipeline.parse("infer-shapes, split-slices").run(model, Context()) >= 2
     assert Pipeline.parse("split-slices").run(model, Context()) == 0
+
+
+def test_parts_of_parts() -> None:
+    body = """p = Slice(x, zero, two, axis) q = Slice(x, two, end, axis)
+        r = Slice(q, zero, two, axis) s = Slice(q, two, end, axis) a = Add(p, r) b = Sin(s)"""
+    check(parts(body, TYPED), "split-slices", ["Split", "Split", "Add", "Sin"])
