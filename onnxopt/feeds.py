@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 import enum
 import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -70,9 +69,12 @@ class Plan:
     def sizes(self) -> Iterator[Sizes]:
         """Yield sizes for the unknown dimensions, likely ones first; one empty set without any."""
         tried = []
+        tokens = (need.dims[-1] for need in self.needs if need.kind is Kind.INDEX and need.dims)
+        fixed = next((length for length in tokens if isinstance(length, int)), 0)
         for batch, step, past in _steps():
             sizes = {
-                name: _size(role, batch, step, past) for name, role in sorted(self.roles.items())
+                name: past + fixed if fixed and role == "total" else _size(role, batch, step, past)
+                for name, role in sorted(self.roles.items())
             }
             if sizes not in tried:
                 tried.append(sizes)
@@ -299,33 +301,54 @@ def _floats(need: Need, shape: tuple[int, ...], mode: Mode, rng: np.random.Gener
             return np.asarray(usual)
 
 
+Settled = tuple[Sizes, Mode, Feeds, Outputs]
+"""Feeds that the original accepts, how they were made, and its outputs."""
+
+
 def settled(
-    plan: Plan, run: Callable[[Feeds], Outputs], seed: int = 0, tries: int = 24
-) -> list[tuple[Sizes, Mode, Feeds, Outputs]]:
+    plan: Plan, run: Callable[[Feeds], Outputs], seed: int = 0, tries: int = 32
+) -> list[Settled]:
     """Find feeds that the model accepts: at two sizes where a dimension is open, else two modes.
 
     The first are plainly random, the second are edge values. ``run`` runs the original model; it
     raises an OnnxoptError where the sizes do not suit it. Raises the first of those errors when
     no sizes do.
     """
-    found: list[tuple[Sizes, Mode, Feeds, Outputs]] = []
-    refused: OnnxoptError | None = None
-    for sizes in itertools.islice(plan.sizes(), tries):
-        mode = CYCLE[len(found)]
-        try:
-            feeds = plan.feeds(sizes, mode, seed + len(found))
-            found.append((sizes, mode, feeds, run(feeds)))
-        except OnnxoptError as error:
-            refused = refused or error
-        if len(found) == 2:
-            return found
-    if not found and refused is not None:
-        raise refused
-    sizes = found[0][0]
-    with contextlib.suppress(OnnxoptError):
-        feeds = plan.feeds(sizes, CYCLE[1], seed + 1)
-        found.append((sizes, CYCLE[1], feeds, run(feeds)))
-    return found
+    search = _Search(plan, run, seed, tries)
+    first = search.next(plan.sizes(), Mode.RANDOM)
+    if first is None:
+        raise search.refusal or ModelError("no sizes were found that the model accepts")
+    others = [sizes for sizes in plan.sizes() if sizes != first[0]]
+    others.sort(key=lambda sizes: sum(sizes[name] == first[0][name] for name in sizes))
+    second = search.next(others, Mode.EDGES) or search.next([first[0]], Mode.EDGES)
+    return [first] if second is None else [first, second]
+
+
+class _Search:
+    """Tries sizes, but none again that were refused for another batch."""
+
+    def __init__(self, plan: Plan, run: Callable[[Feeds], Outputs], seed: int, tries: int) -> None:
+        self._plan = plan
+        self._run = run
+        self._seed = seed
+        self._left = tries
+        self._refused: list[Sizes] = []
+        self.refusal: OnnxoptError | None = None
+
+    def next(self, candidates: Iterable[Sizes], mode: Mode) -> Settled | None:
+        """Return the first of the sizes that the model accepts."""
+        for sizes in candidates:
+            inner = {k: v for k, v in sizes.items() if self._plan.roles[k] != "batch"}
+            if (inner and inner in self._refused) or not self._left:
+                continue
+            self._left -= 1
+            try:
+                feeds = self._plan.feeds(sizes, mode, self._seed + CYCLE.index(mode))
+                return sizes, mode, feeds, self._run(feeds)
+            except OnnxoptError as error:
+                self.refusal = self.refusal or error
+                self._refused.append(inner)
+        return None
 
 
 def random_samples(

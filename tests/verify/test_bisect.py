@@ -31,7 +31,7 @@ PLACES = 300
     ("mode", "places", "place"),
     [
         (Mode.END, 1000, 617),
-        (Mode.EACH, 1000, 998),
+        (Mode.EACH, 200, 198),
         (Mode.END, 33, 0),
         (Mode.END, 33, 32),
         (Mode.EACH, 2, 0),

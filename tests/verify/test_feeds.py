@@ -78,6 +78,15 @@ def test_masks_and_positions_and_past_belong_together() -> None:
         assert feeds["position_ids"][0, 0] == past
 
 
+def test_a_mask_covers_the_past_and_a_fixed_number_of_tokens() -> None:
+    ids, y = tensor("input_ids", ["batch", 3], "INT64"), tensor("y", ["batch", 3, 4])
+    mask, past = tensor("attention_mask", ["batch", "total"]), tensor("past", [1, 2, "past", 8])
+    table = weight("table", np.ones((11, 4), np.float32))
+    model = model_of([ids, mask, past], [ir.node("Gather", [table, ids], outputs=[y])], [y])
+    for feeds in random_samples(model):
+        assert feeds["attention_mask"].shape[1] == feeds["past"].shape[2] + 3
+
+
 @pytest.mark.parametrize(
     "dtype", ["FLOAT16", "BFLOAT16", "DOUBLE", "UINT8", "INT8", "BOOL", "STRING"]
 )
