@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import LOSSLESS
@@ -17,7 +19,10 @@ class Cpu(OrtBackend):
     def target(cls) -> Target:
         """Return the facts, as the installed runtime states them."""
         return Target(
-            name="cpu", pipeline=LOSSLESS, max_opset=max_opset(), operators=operators(PROVIDER)
+            name="cpu",
+            pipeline=LOSSLESS,
+            probe_max_opset=max_opset,
+            probe_operators=functools.partial(operators, PROVIDER),
         )
 
     @classmethod

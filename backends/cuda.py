@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,10 @@ class Cuda(OrtBackend):
     def target(cls) -> Target:
         """Return the facts, as the installed runtime states them."""
         return Target(
-            name="cuda", pipeline=LOSSLESS, max_opset=max_opset(), operators=operators(PROVIDER)
+            name="cuda",
+            pipeline=LOSSLESS,
+            probe_max_opset=max_opset,
+            probe_operators=functools.partial(operators, PROVIDER),
         )
 
     @classmethod

@@ -43,7 +43,7 @@ class Openvino(Backend):
     @classmethod
     def target(cls) -> Target:
         """Return the facts."""
-        return Target(name="openvino", pipeline=LOSSLESS, max_opset=NEWEST_OPSET)
+        return Target(name="openvino", pipeline=LOSSLESS, probe_max_opset=lambda: NEWEST_OPSET)
 
     @classmethod
     def unavailable(cls) -> str | None:

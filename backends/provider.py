@@ -29,7 +29,7 @@ class Provider(OrtBackend):
     @classmethod
     def target(cls) -> Target:
         """Return the facts that hold for every provider."""
-        return Target(name="provider", pipeline=LOSSLESS, max_opset=max_opset())
+        return Target(name="provider", pipeline=LOSSLESS, probe_max_opset=max_opset)
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -124,8 +124,9 @@ def _rules(module: ModuleType, name: str) -> tuple[NamedRule, ...]:
 def _family(name: str) -> type[Pass]:
     """Return one pass that applies the rules of all files in a folder together."""
     members = [member for member in _files("passes") if member.rpartition("/")[0] == name]
-    found = [find_pass(member) for member in members]
-    rules = tuple(rule for kind in found if issubclass(kind, RulePass) for rule in kind.rules)
+    modules = [importlib.import_module(_files("passes")[member]) for member in members]
+    pairs = zip(modules, members, strict=True)
+    rules = tuple(rule for module, member in pairs for rule in _rules(module, member))
     package = importlib.import_module(f"{_ROOTS['passes']}.{name.replace('-', '_')}")
     return _rule_pass(name, package.__doc__ or "", rules)
 

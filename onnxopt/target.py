@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, dataclass_transform
@@ -21,15 +22,23 @@ Outputs = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """Facts about where a model will run."""
+    """Facts about where a model will run; what the runtime has to be asked for is asked once."""
 
     name: str
     pipeline: str
     """The default lossless pipeline, as text."""
-    max_opset: int
-    """The newest version of the default operator set that the target loads."""
-    operators: frozenset[str] = frozenset()
-    """Operators beyond ONNX's own that may be emitted for it, as ``domain::Name``."""
+    probe_max_opset: Callable[[], int]
+    probe_operators: Callable[[], frozenset[str]] = frozenset
+
+    @functools.cached_property
+    def max_opset(self) -> int:
+        """The newest version of the default operator set that the target loads."""
+        return self.probe_max_opset()
+
+    @functools.cached_property
+    def operators(self) -> frozenset[str]:
+        """Operators beyond ONNX's own that may be emitted for it, as ``domain::Name``."""
+        return self.probe_operators()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import warnings
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def load(path: Path | str) -> ir.Model:
     source = Source.of_model(path)
     if source.size == 0:
         raise ModelError(f"{path}: is empty; export or copy the model again")
-    mark = Mark(secrets.token_bytes(16))
+    mark = Mark(os.urandom(16))
     form = format_of(path)
     spans: list[Span] = []
     if form is Format.PROTOBUF:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,7 +69,7 @@ def _rename_keeping(draft: Path, target: Path) -> None:
 @contextlib.contextmanager
 def _draft(target: Path, write: Write) -> Iterator[Path]:
     """Write a new file beside the target; remove it unless it has been renamed by then."""
-    draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
+    draft = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:

@@ -187,7 +187,8 @@ def _index(
     index: dict[tuple[str, str], list[NamedRule]] = {}
     for named in rules:
         rule = named.rule
-        if rule.since <= opset <= rule.until and context.target.operators.issuperset(rule.needs):
+        has = not rule.needs or context.target.operators.issuperset(rule.needs)
+        if rule.since <= opset <= rule.until and has:
             for op_type in rule.root.op_types:
                 index.setdefault((rule.root.domain, op_type), []).append(named)
     return index

@@ -27,7 +27,7 @@ class Fake(Backend):
 
     @classmethod
     def target(cls) -> Target:
-        return Target(name="fake", pipeline="", max_opset=20)
+        return Target(name="fake", pipeline="", probe_max_opset=lambda: 20)
 
     @classmethod
     def unavailable(cls) -> str | None:
