@@ -18,14 +18,14 @@ from onnxopt.verify.bisect import FAULTS, Attempt, Hunt, Quarantined, hunt
 from onnxopt.verify.numbers import Comparison, Mismatch
 from onnxopt.verify.original import Original
 from onnxopt.verify.repro import Repro, Scene, write_repro
-from onnxopt.verify.structure import Verify
+from onnxopt.verify.structure import Verify, checked
 
 
 class Mode(enum.Enum):
     """When numbers are compared."""
 
     EACH = "each"
-    """After every pass that changed something."""
+    """After every pass that changed something; onnx.checker is asked at the end."""
     END = "end"
     """Once, after the last pass."""
     OFF = "off"
@@ -100,6 +100,7 @@ class _Run:
         self._spent = 0.0
         self._last = Comparison()
         self._repros: list[Path] = []
+        self._valid: bool | None = None
 
     def outcome(self) -> Outcome:
         started = time.perf_counter()
@@ -157,10 +158,18 @@ class _Run:
         return Attempt(model, gate, None, len(gate.applied) if unchanged else stages.right)
 
     def _judged(self, attempt: Attempt) -> Attempt:
-        """Compare numbers, unless the last pass that changed something was compared already."""
-        if attempt.model is None or (
-            attempt.gate.limit is None and attempt.right == len(attempt.gate.applied)
-        ):
+        """Compare numbers, unless the last pass that changed something was compared already.
+
+        Mode ``each`` also asks onnx.checker, unless the original does not please it either.
+        """
+        if attempt.model is None:
+            return attempt
+        if self._check.mode is Mode.EACH and (refused := checked(attempt.model)) is not None:
+            if self._valid is None:
+                self._valid = checked(self._original.load()) is None
+            if self._valid:
+                return dataclasses.replace(attempt, wrong=f"onnx.checker: {refused}", right=0)
+        if attempt.gate.limit is None and attempt.right == len(attempt.gate.applied):
             return attempt
         mismatches = self._measured(attempt.model).mismatches
         return dataclasses.replace(attempt, wrong=_worst(mismatches)) if mismatches else attempt

@@ -63,6 +63,12 @@ def test_a_rewrite_that_no_runtime_takes_is_named() -> None:
     assert "does not run" in outcome.quarantined[0].why
 
 
+def test_a_rewrite_that_the_checker_refuses_is_named_without_a_runtime() -> None:
+    outcome = run_verified(work(chain(20), Break(at="v11")), Check(mode=Mode.EACH))
+    assert [fault.site.value for fault in outcome.quarantined] == ["v11"]
+    assert "NoSuchOperator" in outcome.quarantined[0].why
+
+
 def test_a_rule_that_is_wrong_everywhere_goes_as_a_whole() -> None:
     wrong = tuple(f"v{at}" for at in range(100))
     outcome = run_verified(
