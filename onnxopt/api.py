@@ -9,7 +9,7 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
-from onnxopt.io import load, save
+from onnxopt.io import from_proto, load, save
 from onnxopt.optimize import Request, run
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
@@ -87,5 +87,5 @@ def optimize_with_report(
 
 def _source(model: Source) -> ir.Model | Path:
     if isinstance(model, onnx.ModelProto):
-        return ir.from_proto(model)
+        return from_proto(model)
     return Path(model) if isinstance(model, str) else model

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from onnxopt import graph
+from onnxopt import graph, io
 from onnxopt.base import Context, Pass
 from onnxopt.errors import ModelError
 
@@ -31,7 +31,7 @@ class RaiseOpset(Pass):
 
         aside = _set_aside(model)
         try:
-            converted = convert_version(ir.to_proto(model), self.to)
+            converted = convert_version(io.to_proto(model), self.to)
         except (ConvertError, RuntimeError) as problem:
             raise ModelError(
                 f"cannot raise the operator set from {graph.opset(model)} to {self.to}: "
@@ -39,7 +39,7 @@ class RaiseOpset(Pass):
             ) from problem
         finally:
             _put_back(model, aside)
-        _adopt(model, ir.from_proto(converted), aside)
+        _adopt(model, io.adopt_proto(converted), aside)
         return 1
 
 
