@@ -14,7 +14,8 @@ from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule,
 class Upstream(Rule):
     """``Shape(f(x))`` becomes ``Shape(x)`` where ``f`` keeps the shape of ``x``.
 
-    Because it treats each element alone, or because both shapes are known to be one.
+    Because it treats each element alone, or because both shapes are known to be one. A value that
+    one node reads gets no further reader unless ``f`` dies: runtimes fuse along such values.
     """
 
     def pattern(self, op: PatternOps, y: Var) -> Op:
@@ -22,14 +23,22 @@ class Upstream(Rule):
 
     def rewrite(self, op: Builder, root: ir.Node, y: ir.Value) -> ir.Value:
         node = y.producer()
-        if node is None or node.graph is not root.graph:
+        if node is None:
             raise Decline("not computed here")
-        if node.op_type in ELEMENTWISE and not node.domain and node.inputs[0] is not None:
-            return op.copy(root, [node.inputs[0]])
-        for source in node.inputs:
-            if source is not None and graph.tensor(source) is None and same(source, y):
+        dies = not y.is_graph_output() and all(user.op_type == "Shape" for user in y.consumers())
+        near = [source for source in node.inputs if source is not None and _keeps(node, source, y)]
+        for source in near:
+            if dies or source.is_graph_input() or len(set(source.consumers())) > 1:
                 return op.copy(root, [source])
-        raise Decline("no input of this shape")
+        for source in _ancestors(y):
+            if same(source, y) and (source.is_graph_input() or _shape_is_read(source)):
+                return op.copy(root, [source])
+        raise Decline("no value before it has this shape, or none that has several readers")
+
+
+def _keeps(node: ir.Node, source: ir.Value, y: ir.Value) -> bool:
+    alone = node.op_type in ELEMENTWISE and not node.domain and source is node.inputs[0]
+    return graph.tensor(source) is None and (alone or same(source, y))
 
 
 class OfReshape(Rule):
@@ -106,7 +115,7 @@ def _ancestors(value: ir.Value) -> list[ir.Value]:
     while queue and len(found) < _FARTHEST:
         node = queue.pop(0).producer()
         for source in node.inputs if node is not None else ():
-            if source is not None and source not in found:
+            if source is not None and source not in found and graph.tensor(source) is None:
                 found[source] = None
                 queue.append(source)
     return list(found)

@@ -226,6 +226,12 @@ def test_shape_is_read_upstream() -> None:
     check(text, "repeat(simplify, dce)", ["Shape", "Sin"])
 
 
+def test_shape_leaves_what_runtimes_fuse() -> None:
+    text = """(float[N,4] x, float[4,5] w) => (y, z) {
+        a = MatMul(x, w) b = Relu(a) s = Shape(b) y = Size(s) z = Sin(b) }"""
+    unchanged(text, "simplify/shape-source")
+
+
 def test_shape_of_a_transpose() -> None:
     text = f"""(float[N,4,M] x) => (int64[1] y) {{
         a = Transpose<perm=[2,0,1]>(x) s = Shape(a) {ints("i", -2)} y = Gather(s, i) }}"""
