@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.errors import ModelError
-from onnxopt.segments import part, reads
+from onnxopt.segments import reads, window
 from onnxopt.target import Backend, Feeds, Outputs, Session
 
 Run = Callable[[Feeds], Outputs]
@@ -68,8 +68,9 @@ class Evaluator:
         groups: list[list[ir.Node]] = [[]]
         held: set[int] = set()
         room = self._weights
+        known = {id(value): _size(value) for value in graph.initializers.values()}
         for node in graph:
-            sizes = {id(value): size for value in reads(node) if (size := _size(value))}
+            sizes = {id(v): size for v in reads(node) if (size := known.get(id(v), 0))}
             fresh = sum(size for key, size in sizes.items() if key not in held)
             if len(groups[-1]) >= self._nodes or (fresh > room and held):
                 groups.append([])
@@ -143,13 +144,13 @@ class _Segmented:
     ) -> dict[int, np.ndarray]:
         if at in self._open:
             return _computed(*self._open[at], segment, live)
-        model, inputs = part(self._model, segment.nodes, segment.outputs, overridden=live.keys())
+        model, inputs = window(self._model, segment.nodes, segment.outputs, live.keys())
         for inside, outside in zip(model.graph.inputs, inputs, strict=True):
             if not outside.is_graph_input():
                 _retype(inside, _taken(live, outside))
         for inside, outside in zip(model.graph.outputs, segment.outputs, strict=True):
-            if not outside.is_graph_output():
-                inside.type = inside.shape = None  # what is written there may be out of date
+            if outside.is_graph_output():  # what is written at others may be out of date
+                inside.type, inside.shape = outside.type, outside.shape
         session = self._backend.open(model)
         if self._kept is None:
             with session:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import cast
 
 import onnx_ir as ir
 
@@ -46,23 +48,63 @@ def part(
     inputs. An output may be any value, even a weight or an input.
     """
     wanted = list(outputs)
-    made = {id(value) for node in nodes for value in node.outputs}
-    inputs: dict[int, ir.Value] = {}
-    weights: dict[int, ir.Value] = {}
-    for value in [v for node in nodes for v in reads(node)] + wanted:
-        if id(value) in made:
-            continue
-        held = value.is_initializer() and value.const_value is not None
-        held = held and id(value) not in overridden
-        (weights if held else inputs)[id(value)] = value
-    view = ir.GraphView(
-        list(inputs.values()),
+    inputs, weights = _read_from_outside(nodes, wanted, overridden)
+    graph = ir.GraphView(
+        inputs,
         wanted,
         nodes=nodes,
-        initializers=list(weights.values()),
+        initializers=weights,
+        opset_imports=dict(model.graph.opset_imports),
+        name=model.graph.name or "part",
+    ).clone()
+    functions = [function.clone() for function in model.functions.values()]
+    return ir.Model(graph, ir_version=model.ir_version, functions=functions), inputs
+
+
+class _Window(ir.GraphView):
+    """A view that also finds the graphs inside its nodes, as a graph does."""
+
+    def subgraphs(self) -> Iterator[ir.Graph]:
+        """Yield every graph inside the nodes."""
+        for node in self:
+            for body in subgraphs(node):
+                yield from nested(body)
+
+
+def window(
+    model: ir.Model,
+    nodes: Sequence[ir.Node],
+    outputs: Sequence[ir.Value],
+    overridden: Container[int] = (),
+) -> tuple[ir.Model, list[ir.Value]]:
+    """Look at some nodes as ``part`` does, without copying them: to be opened, never changed.
+
+    The inputs and outputs of the result are its own, named alike, and have no types yet.
+    """
+    inputs, weights = _read_from_outside(nodes, outputs, overridden)
+    view = _Window(
+        [ir.Value(name=value.name, type=value.type, shape=value.shape) for value in inputs],
+        [ir.Value(name=value.name) for value in outputs],
+        nodes=nodes,
+        initializers=weights,
         opset_imports=dict(model.graph.opset_imports),
         name=model.graph.name or "part",
     )
-    functions = [function.clone() for function in model.functions.values()]
-    result = ir.Model(view.clone(), ir_version=model.ir_version, functions=functions)
-    return result, list(inputs.values())
+    graph = cast(ir.Graph, view)  # a model takes one in a graph's place
+    functions = list(model.functions.values())
+    return ir.Model(graph, ir_version=model.ir_version, functions=functions), inputs
+
+
+def _read_from_outside(
+    nodes: Sequence[ir.Node], outputs: Sequence[ir.Value], overridden: Container[int]
+) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Return the inputs and the weights of some nodes, each once, in the order of first use."""
+    made = {id(value) for node in nodes for value in node.outputs}
+    inputs: dict[int, ir.Value] = {}
+    weights: dict[int, ir.Value] = {}
+    for value in itertools.chain((v for node in nodes for v in reads(node)), outputs):
+        if id(value) not in made:
+            held = value.is_initializer() and value.const_value is not None
+            held = held and id(value) not in overridden
+            (weights if held else inputs)[id(value)] = value
+    return list(inputs.values()), list(weights.values())
