@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import onnx_ir as ir
 
@@ -17,8 +17,8 @@ from onnxopt.rewrite.match import match
 from onnxopt.rewrite.pattern import Output
 from onnxopt.rewrite.rule import Decline, Match, Rule
 
-_ROUNDS = 50
-"""Scans of one graph before a set of rules counts as one that never comes to rest."""
+_PATIENCE = 50
+"""Rewrites a node of a graph after which a set of rules counts as one that never comes to rest."""
 
 
 class NamedRule:
@@ -85,25 +85,23 @@ class _Rewriting:
         self.by_root = _index(rules, self.opset, context)
         self.refused: set[tuple[str, ir.Node]] = set()
         self.unsorted = False
+        self.changes = 0
 
     def run(self) -> int:
-        """Scan until a scan changes nothing."""
-        total = 0
-        for _ in range(_ROUNDS):
-            changes = self._scan() if self.by_root else 0
-            total += changes
+        """Scan until a scan changes nothing; return the number of rewrites."""
+        before = -1
+        while self.by_root and self.changes > before:
+            before = self.changes
+            self._scan()
             if self.unsorted:
                 self.home.sort()
                 self.unsorted = False
-            if not changes:
-                return total
-        rules = ", ".join(sorted({named.name for some in self.by_root.values() for named in some}))
-        raise OnnxoptError(f"the rules {rules} undo one another: no rest after {_ROUNDS} scans")
+        return self.changes
 
-    def _scan(self) -> int:
+    def _scan(self) -> None:
         pending = deque(node for node in self.home if self._rules(node))
         waiting = set(pending)
-        changes = 0
+        limit = _PATIENCE * (len(self.home) + _PATIENCE)
         while pending:
             node = pending.popleft()
             waiting.discard(node)
@@ -112,12 +110,20 @@ class _Rewriting:
             touched = self._rewrite(node)
             if touched is None:
                 continue
-            changes += 1
+            self.changes += 1
+            if self.changes > limit:
+                self._give_up()
             for other in touched:
                 if other not in waiting and other.graph is self.home and self._rules(other):
                     waiting.add(other)
                     pending.append(other)
-        return changes
+
+    def _give_up(self) -> NoReturn:
+        latest = sorted({site.rule for site in self.context.gate.applied[-_PATIENCE:]})
+        raise OnnxoptError(
+            f"no rest after {self.changes} rewrites: {', '.join(latest)} undo one another; "
+            "skip one of them"
+        )
 
     def _rules(self, node: ir.Node) -> Sequence[NamedRule]:
         return self.by_root.get((node.domain, node.op_type), ())
@@ -135,6 +141,8 @@ class _Rewriting:
 
     def _apply(self, named: NamedRule, node: ir.Node, found: Match) -> list[ir.Node] | None:
         olds = _outputs(named.rule, found)
+        if not any(graph.used(old) for old in olds):
+            return None
         base = olds[0].name or node.op_type
         builder = Builder(
             self.context,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -157,15 +158,21 @@ def _attributes(op: Op, node: ir.Node, state: Match) -> bool:
             return False
         found = None if attribute is None else attribute.value
         if isinstance(wanted, Attr):
-            if found is None and wanted.default is None:
+            found = wanted.default if found is None else found
+            if found is None or not _equal(state.values.setdefault(wanted.name, found), found):
                 return False
-            state.values[wanted.name] = wanted.default if found is None else found
-        elif isinstance(wanted, str | int | float):
-            if found != wanted:
-                return False
-        elif found is None or tuple(found) != tuple(wanted):
+        elif not _equal(wanted, found):
             return False
     return True
+
+
+def _equal(wanted: Any, found: Any) -> bool:
+    """Compare attributes; a file holds numbers in float32, a pattern Python's."""
+    if isinstance(wanted, float) and isinstance(found, float):
+        return math.isclose(wanted, found, rel_tol=1e-6)
+    if isinstance(wanted, list | tuple) and isinstance(found, list | tuple):
+        return len(wanted) == len(found) and all(map(_equal, wanted, found))
+    return bool(wanted == found)
 
 
 def _bind(variable: Var, value: Operand, state: Match) -> bool:
@@ -185,6 +192,6 @@ def _is_number(value: ir.Value, wanted: float) -> bool:
     found = graph.array(value, at_most=4096)
     if found is None or found.size == 0 or found.dtype.kind not in "fiub":
         return False
-    first = float(found.flat[0])
-    close = math.isclose(first, wanted, rel_tol=_TOLERANCE.get(found.dtype, 1e-6))
+    tolerance = _TOLERANCE.get(found.dtype, 1e-6) if found.dtype.kind == "f" else 0.0
+    close = math.isclose(float(found.flat[0]), wanted, rel_tol=tolerance)
     return close and (found.size == 1 or bool(np.all(found == found.flat[0])))

@@ -1,0 +1,1 @@
+"""Tests of the engine: matching, rewriting, pipelines, the catalogue, reports."""
