@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,13 +11,16 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
+from onnxopt import measure
 from onnxopt.io import from_proto, load, save
-from onnxopt.optimize import Request, run
+from onnxopt.lossless import Request, run
+from onnxopt.measure import BenchReport, Effort
+from onnxopt.measure.models import feeds_of, variants_of
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
-__all__ = ["load", "optimize", "optimize_with_report", "save"]
+__all__ = ["bench", "load", "optimize", "optimize_with_report", "save"]
 
 Source = ir.Model | onnx.ModelProto | Path | str
 
@@ -89,3 +94,36 @@ def _source(model: Source) -> ir.Model | Path:
     if isinstance(model, onnx.ModelProto):
         return from_proto(model)
     return Path(model) if isinstance(model, str) else model
+
+
+def bench(
+    *models: ir.Model | Path | str,
+    samples: Path | str | None = None,
+    provider: str = "cpu",
+    threads: int = 0,
+    budget: float = 14.0,
+    seed: int = 0,
+) -> BenchReport:
+    """Measure latency, all models against the first, each in processes of its own.
+
+    ``budget`` is in seconds; ``provider`` is a target with its options, ``cpu{spinning=false}``.
+    Feeds are made up where no ``samples`` are given. Print the report to read it.
+
+    Raises ModelError for a file that is not there or that the feeds do not fit, BackendError where
+    the target cannot be used here, UsageError for options that it does not have.
+    """
+    with contextlib.ExitStack() as stack:
+        paths = [_file(model, number, stack) for number, model in enumerate(models)]
+        variants = variants_of(paths, provider, threads)
+        feeds = None if samples is None else feeds_of(Path(samples), paths[0])
+        return measure.bench(variants, feeds=feeds, effort=Effort(budget_s=budget), seed=seed)
+
+
+def _file(model: ir.Model | Path | str, number: int, stack: contextlib.ExitStack) -> Path:
+    """Return the file of a model; one in memory is written to a folder of its own."""
+    if not isinstance(model, ir.Model):
+        return Path(model)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-"))
+    path = Path(folder) / f"model_{number + 1}.onnx"
+    save(model, path)
+    return path

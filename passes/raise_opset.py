@@ -77,5 +77,12 @@ def _adopt(model: ir.Model, converted: ir.Model, aside: list[ir.Value]) -> None:
         twin.const_value = value.const_value
         converted.graph.inputs.remove(twin)
         converted.graph.register_initializer(twin)
+    for old, new in zip(_interface(model.graph), _interface(converted.graph), strict=True):
+        new.type, new.shape = old.type, old.shape
+        new.meta.update(old.meta)
     model.graph = converted.graph
     model.ir_version = max(model.ir_version, converted.ir_version)
+
+
+def _interface(home: ir.Graph) -> list[ir.Value]:
+    return [*home.inputs, *home.outputs]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from onnxopt.bench import BenchReport, Effort, Variant
-    from onnxopt.target import Backend, Feeds
+    from onnxopt.measure import BenchReport, Effort, Variant
+    from onnxopt.target import Feeds
 
 
 def bench(
     models: Annotated[list[Path], typer.Argument(help="Models; the first is the baseline.")],
     provider: Annotated[
-        str, typer.Option(help="A target ('onnxopt targets') or a provider of ONNX Runtime.")
+        str, typer.Option(help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime.")
     ] = "cpu",
     threads: Annotated[
         int, typer.Option(min=0, help="Threads of a run; 0 is one per physical core.")
@@ -32,19 +32,11 @@ def bench(
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
-    from onnxopt.bench import Effort, Variant
-    from onnxopt.errors import ModelError
+    from onnxopt.measure import Effort
+    from onnxopt.measure.models import feeds_of, variants_of
 
-    missing = next((path for path in models if not path.is_file()), None)
-    if missing is not None:
-        raise ModelError(f"{missing}: no such file; check the path of the model")
-    backend = _backend(provider, threads)
-    labels = _labels(models)
-    variants = [
-        Variant(label=label, model=path, backend=backend)
-        for label, path in zip(labels, models, strict=True)
-    ]
-    feeds = None if samples is None else _feeds(samples, models[0])
+    variants = variants_of(models, provider, threads)
+    feeds = None if samples is None else feeds_of(samples, models[0])
     report = _measure(variants, feeds, Effort(budget_s=budget), seed)
     if as_json:
         typer.echo(report.to_json())
@@ -56,45 +48,11 @@ def bench(
         raise typer.Exit(1)
 
 
-def _backend(name: str, threads: int) -> Backend:
-    """Make the target of this name, or take the name for a provider of ONNX Runtime."""
-    from onnxopt.catalogue import find_backend, targets
-    from onnxopt.errors import BackendError
-
-    own = name in targets()
-    kind: Any = find_backend(name if own else "provider")
-    why = kind.unavailable()
-    if why is not None:
-        raise BackendError(why)
-    options = {"threads": threads} if threads else {}
-    backend: Backend = kind(**options) if own else kind(provider=name, **options)
-    return backend
-
-
-def _labels(models: list[Path]) -> list[str]:
-    """Return the shortest ends of the paths that tell them apart."""
-    depth = max(len(path.parts) for path in models)
-    for parts in range(1, depth + 1):
-        labels = [str(Path(*path.parts[-parts:])) for path in models]
-        if len(set(labels)) == len(models):
-            return labels
-    return [f"{path.name} ({number})" for number, path in enumerate(models, 1)]
-
-
-def _feeds(samples: Path, model: Path) -> list[Feeds]:
-    from onnxopt.bench import MAX_FEEDS
-    from onnxopt.io import load
-    from onnxopt.samples import Samples
-
-    inputs = [v for v in load(model).graph.inputs if not v.is_initializer()]
-    return list(Samples.from_path(samples, inputs).first(MAX_FEEDS))
-
-
 def _measure(
     variants: list[Variant], feeds: list[Feeds] | None, effort: Effort, seed: int
 ) -> BenchReport:
     """Measure with a progress bar where a person watches."""
-    from onnxopt.bench import bench
+    from onnxopt.measure import bench
 
     if not sys.stderr.isatty():
         return bench(variants, feeds=feeds, effort=effort, seed=seed)

@@ -50,7 +50,7 @@ def optimize(
 
     import_onnx_ir()
     from onnxopt.io import save
-    from onnxopt.optimize import Request, run
+    from onnxopt.lossless import Request, run
 
     request = Request(
         target=target,

@@ -19,7 +19,10 @@ from onnxopt.samples import Samples
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
 from onnxopt.verify.repro import Repro
 
-_REFERENCE = "cpu{optimization=off, arena=false, mem-pattern=false, spinning=false, threads=2}"
+_REFERENCE = (
+    "cpu{optimization=off, prepacking=false, arena=false, mem-pattern=false, spinning=false, "
+    "threads=2}"
+)
 """What computes models as they are written, to verify and to fold."""
 
 

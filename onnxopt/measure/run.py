@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnxopt.bench.host import allowed_cpus
-from onnxopt.bench.process import Process
 from onnxopt.errors import BackendError
+from onnxopt.measure.host import allowed_cpus
+from onnxopt.measure.process import Process
 from onnxopt.target import Backend, Feeds
 
 Progress = Callable[[float, str], None]

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from onnxopt.bench.intervals import steady
 from onnxopt.errors import OnnxoptError
+from onnxopt.measure.intervals import steady
 from onnxopt.target import Backend, Feeds, Session
 
 WINDOW_S = 0.03

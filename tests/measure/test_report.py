@@ -9,9 +9,9 @@ import math
 
 import pytest
 
-from onnxopt.bench.host import Host, Quiet, Watch
-from onnxopt.bench.intervals import Estimate
-from onnxopt.bench.report import BenchReport, Row, detectable, time_text, verdict
+from onnxopt.measure.host import Host, Quiet, Watch
+from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.report import BenchReport, Row, detectable, time_text, verdict
 from onnxopt.render import Paper
 
 

@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from onnxopt.backends.cpu import Cpu
-from onnxopt.bench import Effort, Variant, bench
-from onnxopt.bench.process import Process
-from onnxopt.bench.run import stored
-from onnxopt.bench.worker import peak_bytes, settle
-from onnxopt.cli.bench import _labels
 from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.measure import Effort, Variant, bench
+from onnxopt.measure.models import labels
+from onnxopt.measure.process import Process
+from onnxopt.measure.run import stored
+from onnxopt.measure.worker import peak_bytes, settle
 from tests.backends.models import WIDTH, dense_model
-from tests.bench.fakes import Fake, Fault
+from tests.measure.fakes import Fake, Fault
 
 FEEDS = [{"x": np.zeros((1, WIDTH), np.float32)}, {"x": np.ones((2, WIDTH), np.float32)}]
 ONCE = Effort(launches=1, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
@@ -163,6 +163,6 @@ def test_the_command(path: Path, tmp_path: Path) -> None:
 
 
 def test_labels_tell_paths_apart() -> None:
-    assert _labels([Path("a/m.onnx"), Path("b/m.onnx")]) == ["a/m.onnx", "b/m.onnx"]
-    assert _labels([Path("x/a.onnx"), Path("x/b.onnx")]) == ["a.onnx", "b.onnx"]
-    assert _labels([Path("a.onnx")] * 2) == ["a.onnx (1)", "a.onnx (2)"]
+    assert labels([Path("a/m.onnx"), Path("b/m.onnx")]) == ["a/m.onnx", "b/m.onnx"]
+    assert labels([Path("x/a.onnx"), Path("x/b.onnx")]) == ["a.onnx", "b.onnx"]
+    assert labels([Path("a.onnx")] * 2) == ["a.onnx (1)", "a.onnx (2)"]

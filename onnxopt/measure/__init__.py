@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from onnxopt.bench.host import Host, Quiet, Watch
-from onnxopt.bench.intervals import Estimate, estimate
-from onnxopt.bench.process import Process
-from onnxopt.bench.report import P90_FROM, BenchReport, Row, detectable, verdict
-from onnxopt.bench.run import Effort, Measurement, Progress, Record, Variant, stored
 from onnxopt.errors import UsageError
+from onnxopt.measure.host import Host, Quiet, Watch
+from onnxopt.measure.intervals import Estimate, estimate
+from onnxopt.measure.process import Process
+from onnxopt.measure.report import P90_FROM, BenchReport, Row, detectable, verdict
+from onnxopt.measure.run import Effort, Measurement, Progress, Record, Variant, stored
 from onnxopt.target import Feeds, Outputs
 
 __all__ = ["BenchReport", "Effort", "Row", "Variant", "bench"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 
-from onnxopt.bench.host import Host, Quiet
-from onnxopt.bench.intervals import Estimate
+from onnxopt.measure.host import Host, Quiet
+from onnxopt.measure.intervals import Estimate
 from onnxopt.render import Paper, bytes_text
 
 P90_FROM = 100
@@ -60,6 +61,11 @@ class BenchReport:
     def to_json(self) -> str:
         """Return the report as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        page = io.StringIO()
+        self.render(Paper(page))
+        return page.getvalue()
 
     def render(self, paper: Paper) -> None:
         """Write the table, what it means, and where it was taken."""

@@ -24,7 +24,7 @@ _GONE: None = None
 _START = """
 from onnxopt._startup import import_onnx_ir
 import_onnx_ir()
-from onnxopt.bench.worker import main
+from onnxopt.measure.worker import main
 main()
 """
 

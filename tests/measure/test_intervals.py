@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from onnxopt.bench.intervals import Estimate, estimate, middle, steady, student_quantile
+from onnxopt.measure.intervals import Estimate, estimate, middle, steady, student_quantile
 
 
 @pytest.mark.parametrize(
