@@ -83,7 +83,8 @@ def tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
 def _constant_attribute(attribute: ir.Attr) -> ir.TensorProtocol | None:
     match attribute.name:
         case "value":
-            return attribute.as_tensor()
+            held: ir.TensorProtocol = attribute.value  # as_tensor() would check it, at some cost
+            return held
         case "value_float" | "value_floats":
             return ir.tensor(np.asarray(attribute.value, dtype=np.float32))
         case "value_int" | "value_ints":
@@ -168,7 +169,8 @@ def attr_str(node: ir.Node, name: str, default: str) -> str:
 
 def tensor_of(contents: np.ndarray, dtype: ir.DataType | None = None) -> ir.TensorProtocol:
     """Return an array as a tensor; ``dtype`` tells types apart that numpy does not."""
-    return ir.tensor(np.asarray(contents, order="C"), dtype=dtype)
+    made = np.asarray(contents, order="C")
+    return ir.tensor(made, dtype=dtype) if made.dtype.kind == "O" else ir.Tensor(made, dtype=dtype)
 
 
 def shape_of(held: ir.TensorProtocol) -> ir.Shape:

@@ -120,17 +120,31 @@ def _solve_op(
         return _solve(goals, state, home) if state.nodes[id(op)] is node else None
     if node.op_type not in op.op_types or node.domain != op.domain or node.graph is not home:
         return None
+    orders = [order for order in _orders(op, node) if _plausible(order, home)]
+    if not orders:
+        return None
     state = state.copy()
     if not _attributes(op, node, state):
         return None
     state.nodes[id(op)] = node
     if op.name is not None:
         state.values[op.name] = node.outputs[0]
-    for operands in _orders(op, node):
+    for operands in orders:
         found = _solve((*operands, *goals), state.copy(), home)
         if found is not None:
             return found
     return None
+
+
+def _plausible(goals: tuple[Goal, ...], home: ir.Graph | None) -> bool:
+    """Return whether the operators one step further back are right, before anything is bound."""
+    for pattern, value in goals:
+        op = pattern.op if isinstance(pattern, Output) else pattern
+        if isinstance(op, Op):
+            node = value.producer() if isinstance(value, ir.Value) else None
+            if node is None or node.op_type not in op.op_types or node.graph is not home:
+                return False
+    return True
 
 
 def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
