@@ -65,11 +65,11 @@ def fitting(value: ir.Value, shape: tuple[int, ...], rank: int | None) -> np.nda
     """Return a constant as float64 of the normalized axes' shape; Decline one that differs."""
     numbers = _affine.floats(value).astype(np.float64)
     outer = numbers.shape[: max(0, numbers.ndim - len(shape))]
-    if any(d != 1 for d in outer) or rank is None or numbers.ndim > rank:
+    if any(int(d) != 1 for d in outer) or rank is None or numbers.ndim > rank:
         raise Decline("the constant varies along other axes than the normalized ones")
     inner = numbers.reshape(numbers.shape[len(outer) :])
-    fits = all(d in (1, size) for d, size in zip(inner.shape[::-1], shape[::-1], strict=False))
-    if not fits:
+    sizes: tuple[int, ...] = inner.shape
+    if any(d not in (1, size) for d, size in zip(sizes[::-1], shape[::-1], strict=False)):
         raise Decline("the constant does not fit the normalized axes")
     return np.broadcast_to(inner, shape)
 
