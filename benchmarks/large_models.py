@@ -19,51 +19,46 @@ LINK = 12
 
 
 def chain_link(index: int, x: str) -> tuple[list[onnx.NodeProto], str]:
-    """Return 12 nodes of which 3 must stay: Add, Relu and Mul; the rest can be folded or cut."""
+    """Return 12 nodes of which 3 must stay (Add, Relu, Mul): 6 are of constants, 3 do nothing."""
 
     def name(part: str) -> str:
         return f"{part}_{index}"
 
-    factors = [np.full(8, 1 + (index + k) % 7 / 8, np.float32) for k in (0, 3)]
-    constants = [
-        helper.make_node("Constant", [], [name(part)], value=numpy_helper.from_array(factor))
-        for part, factor in zip("ab", factors, strict=True)
-    ]
-    nodes = [
-        *constants,
-        helper.make_node("Mul", [name("a"), name("b")], [name("ab")]),
-        helper.make_node("Add", [x, name("ab")], [name("sum")]),
-        helper.make_node("Identity", [name("sum")], [name("same")]),
-        helper.make_node("Relu", [name("same")], [name("relu")]),
-        helper.make_node("Shape", [name("relu")], [name("shape")]),
-        helper.make_node("Gather", [name("shape"), "zero"], [name("rows")], axis=0),
-        helper.make_node("Unsqueeze", [name("rows"), "axes"], [name("row")]),
-        helper.make_node("Concat", [name("row"), "rest"], [name("target")], axis=0),
-        helper.make_node("Reshape", [name("relu"), name("target")], [name("view")]),
-        helper.make_node("Mul", [name("view"), "half"], [name("out")]),
-    ]
-    return nodes, name("out")
+    def node(kind: str, inputs: list[str], output: str) -> onnx.NodeProto:
+        return helper.make_node(kind, inputs, [name(output)])
+
+    return [
+        node("Mul", [name("constant"), "scale"], "scaled"),
+        node("Sqrt", [name("scaled")], "root"),
+        node("Add", [name("root"), "scale"], "moved"),
+        node("Mul", [name("moved"), name("constant")], "mixed"),
+        node("Neg", [name("mixed")], "negative"),
+        node("Abs", [name("negative")], "offset"),
+        node("Add", [x, name("offset")], "sum"),
+        node("Identity", [name("sum")], "same"),
+        node("Relu", [name("same")], "relu"),
+        node("Reshape", [name("relu"), "shape"], "view"),
+        node("Dropout", [name("view")], "kept"),
+        node("Mul", [name("kept"), "scale"], "out"),
+    ], name("out")
 
 
 def write_chain(size: int, path: Path) -> None:
     """Write a chain of about ``size`` nodes over a tensor of 4 x 8."""
     nodes, x = [], "x"
+    weights = {"shape": np.array([4, 8], np.int64), "scale": np.linspace(0.4, 0.6, 8)}
     for index in range(size // LINK):
         link, x = chain_link(index, x)
         nodes += link
+        weights[f"constant_{index}"] = np.linspace(0.5, 1 + index / size, 8)
     nodes += [helper.make_node("Identity", [x], ["y"])]
-    weights = {
-        "zero": np.array(0, np.int64),
-        "axes": np.array([0], np.int64),
-        "rest": np.array([8], np.int64),
-        "half": np.array(0.5, np.float32),
-    }
+    arrays = {k: v if v.dtype == np.int64 else v.astype(np.float32) for k, v in weights.items()}
     graph = helper.make_graph(
         nodes,
         "chain",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 8])],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     write(graph, path)
 

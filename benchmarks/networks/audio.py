@@ -35,7 +35,12 @@ class _WhisperDecoder(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor]:
         ids, states = tensors
-        found = self.decoder(input_ids=ids, encoder_hidden_states=states, use_cache=False)
+        found = self.decoder(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            encoder_hidden_states=states,
+            use_cache=False,
+        )
         return (self.head(found.last_hidden_state),)
 
 
