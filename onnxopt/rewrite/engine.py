@@ -179,13 +179,13 @@ class _Rewriting:
         self.unsorted |= len(named.rule.outputs) > 1
         for made in builder.nodes:
             made.meta["onnxopt.rule"] = named.name
+        readers = [user for old in olds for user in old.consumers()]
         for old, new in zip(olds, news, strict=True):
             graph.replace(old, new, fresh=new.producer() in builder.nodes)
         sources = [value.producer() for value in node.inputs if value is not None]
         graph.remove_dead(found.nodes.values())
-        consumers = [user for new in news for user in new.consumers()]
         alive = (source for source in sources if source is not None)
-        return [*builder.nodes, *consumers, *alive]
+        return [*builder.nodes, *readers, *alive]
 
 
 def _index(

@@ -75,7 +75,7 @@ def _closed(rule: Rule, state: Match) -> bool:
         if pattern in roots:
             continue
         for value in node.outputs:
-            if value.is_graph_output() or any(user not in nodes for user in value.consumers()):
+            if value.is_graph_output() or any(use.node not in nodes for use in value.uses()):
                 return False
     return True
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxopt.errors import UsageError
 from onnxopt.rewrite.pattern import KINDS, Node, Op, Output, PatternOps
+from onnxopt.spec import nearest
 
 if TYPE_CHECKING:
     from onnxopt.rewrite.builder import Builder
@@ -75,6 +76,10 @@ class Rule:
     def apply(self, builder: Builder, root: ir.Node, match: Match) -> tuple[ir.Value, ...]:
         """Call ``rewrite`` with what it asks for; raises Decline."""
         known: Mapping[str, Any] = {"root": root, **match.values}
+        for name in self.wanted:
+            if name not in known:
+                problem = f"nothing in the pattern is named '{name}'{nearest(name, known)}"
+                raise UsageError(f"{type(self).__name__}.rewrite: {problem}")
         made = self.rewrite(builder, **{name: known[name] for name in self.wanted})
         return made if isinstance(made, tuple) else (made,)
 

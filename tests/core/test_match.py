@@ -6,7 +6,8 @@ import pytest
 
 from onnxopt.rewrite import Const, Either, Op, Opt, PatternOps, Rest, Rule, Var
 from onnxopt.rewrite.builder import Builder, Operand
-from tests.core.rules import left, matches, model_of, rewrite
+from tests.core.rules import left, matches, rewrite
+from tests.passes.tools import model_of
 
 Found = tuple[object, ...]
 

@@ -11,7 +11,8 @@ from onnxopt.base import GENERIC, Context
 from onnxopt.rewrite import Attr, Op, PatternOps, Rule, Var
 from onnxopt.rewrite.builder import Builder, Operand
 from onnxopt.rewrite.pattern import AttrValue, Output
-from tests.core.rules import left, matches, model_of, rewrite
+from tests.core.rules import left, matches, rewrite
+from tests.passes.tools import model_of
 
 
 def hit(op: Builder, *inputs: Operand) -> object:
