@@ -6,7 +6,7 @@ import functools
 
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
-from onnxopt.backends._pipelines import LOSSLESS
+from onnxopt.backends._pipelines import ONNXRUNTIME_CPU
 from onnxopt.target import Target
 
 PROVIDER = "CPUExecutionProvider"
@@ -20,7 +20,7 @@ class Cpu(OrtBackend):
         """Return the facts, as the installed runtime states them."""
         return Target(
             name="cpu",
-            pipeline=LOSSLESS,
+            pipeline=ONNXRUNTIME_CPU,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
         )

@@ -1,4 +1,4 @@
-"""An If whose condition is known becomes the branch that is taken."""
+"""An If that can only go one way becomes the branch that is taken."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
+from onnxopt.shapes import dead_end
 
 
 class InlineIf(Pass):
-    """Replace ``If(constant)`` by the nodes of the branch that is taken."""
+    """Replace an If that can only go one way by the nodes of that branch.
+
+    Its condition is constant; or its other branch hands on a tensor of a rank on which a later node
+    cannot run, so that the model would fail. Exporters write such an If for ``squeeze(dim)``.
+    """
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Inline from the outside in, since a branch may hold further Ifs."""
@@ -25,7 +30,10 @@ class InlineIf(Pass):
             while queue:
                 node = queue.popleft()
                 branch = _taken(node)
-                if branch and context.gate.permit("inline-if", node.outputs[0].name or ""):
+                if branch is None and home is model.graph:
+                    branch = _viable(model, node)
+                site = next((value.name or "" for value in node.outputs), "")
+                if branch is not None and context.gate.permit("inline-if", site):
                     queue.extendleft(reversed(_inline(home, node, branch, names)))
                     changes += 1
                 else:
@@ -41,6 +49,20 @@ def _taken(node: ir.Node) -> ir.Graph | None:
     if condition is None:
         return None
     return node.attributes["then_branch" if condition else "else_branch"].as_graph()
+
+
+def _viable(model: ir.Model, node: ir.Node) -> ir.Graph | None:
+    """Return the only branch of an If on which the model runs to its end, where there is one."""
+    if node.op_type != "If" or node.domain:
+        return None
+    then, other = (node.attributes[name].as_graph() for name in ("then_branch", "else_branch"))
+    pairs = zip(then.outputs, other.outputs, strict=True)
+    if all(graph.rank(a) == graph.rank(b) for a, b in pairs):
+        return None
+    fails = [dead_end(model, node, branch) is not None for branch in (then, other)]
+    if fails[0] == fails[1]:
+        return None
+    return other if fails[0] else then
 
 
 def _inline(

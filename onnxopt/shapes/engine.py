@@ -32,7 +32,8 @@ class Engine:
     """Facts by value, for as long as the graph stays as it is.
 
     ``free`` are the names that the model's inputs give to extents: an inner annotation that claims
-    a number for an expression over them is stale.
+    a number for an expression over them is stale. ``assumed`` facts are taken instead of what would
+    be inferred; ``impossible`` are the nodes that cannot run on what is known of their inputs.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Engine:
         inputs_count: bool = False,
         free: frozenset[str] = frozenset(),
         functions: frozenset[tuple[str, str]] = frozenset(),
+        assumed: Mapping[ir.Value, Fact] | None = None,
     ) -> None:
         self.opsets = opsets
         self.inputs_count = inputs_count
@@ -49,6 +51,8 @@ class Engine:
         self.facts: dict[ir.Value, Fact] = {}
         self.derived: dict[ir.Value, None] = {}
         self.stops: dict[ir.Node, str] = {}
+        self.assumed = assumed or {}
+        self.impossible: set[ir.Node] = set()
         self.depth = 0
         self._visited: set[ir.Node] = set()
         self._open: set[ir.Value] = set()
@@ -118,6 +122,8 @@ class Engine:
         self._visited.add(node)
         self.stops.pop(node, None)
         row = TABLE.get((node.domain, node.op_type)) or self._other(node)
+        if self.assumed and not self.assumed.keys().isdisjoint(node.outputs):
+            row = self._assumption
         results: Sequence[Fact] = ()
         contradicted = ""
         depth = self.depth
@@ -126,6 +132,7 @@ class Engine:
             results = (result,) if isinstance(result, Fact) else result
         except Contradiction as error:
             contradicted = str(error)
+            self.impossible.add(node)
         except _MALFORMED as error:
             contradicted = f"it does not follow its operator's definition ({error})"
         self.depth = depth
@@ -133,6 +140,9 @@ class Engine:
         if contradicted:
             self.stops[node] = contradicted
         self._explain(node, call, lost)
+
+    def _assumption(self, call: Call) -> Sequence[Fact]:
+        return [self.assumed.get(value, NOTHING) for value in call.node.outputs]
 
     def _other(self, node: ir.Node) -> Row:
         if (node.domain, node.op_type) in self.functions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from onnxopt.shapes.contents import INTEGERS
 from onnxopt.shapes.dim import Dim
 from onnxopt.shapes.engine import Engine
 from onnxopt.shapes.extent import static
-from onnxopt.shapes.fact import Content
+from onnxopt.shapes.fact import Content, Fact
 
 
 class Stop(NamedTuple):
@@ -65,17 +65,37 @@ def analyse(model: ir.Model) -> Inference:
     are integers that are zero or more. Of other annotations only what does not contradict is used.
     """
     graph = model.graph
-    engine = Engine(
-        graph.opset_imports,
-        inputs_count=model.ir_version < 4,
-        free=_free_names(graph.inputs),
-        functions=frozenset((domain, name) for domain, name, _ in model.functions),
-    )
-    engine.walk(graph)
+    engine = _walked(model)
     interface = {*graph.inputs, *graph.outputs}
     changes = _changes(engine, interface)
     stops = tuple(Stop(node, reason) for node, reason in engine.stops.items())
     return Inference(changes, stops, Memo(engine))
+
+
+def _walked(model: ir.Model, assumed: Mapping[ir.Value, Fact] | None = None) -> Engine:
+    engine = Engine(
+        model.graph.opset_imports,
+        inputs_count=model.ir_version < 4,
+        free=_free_names(model.graph.inputs),
+        functions=frozenset((domain, name) for domain, name, _ in model.functions),
+        assumed=assumed,
+    )
+    engine.walk(model.graph)
+    return engine
+
+
+def dead_end(model: ir.Model, node: ir.Node, branch: ir.Graph) -> ir.Node | None:
+    """Return a node that could not run if an If of the main graph took this branch.
+
+    None where there is none, or where that cannot be told. Such a node makes the whole model fail,
+    so that a run which gives a result has taken the other branch.
+    """
+    plain = _walked(model)
+    facts = [plain.fact(value) for value in branch.outputs]
+    if plain.impossible or any(fact.shape is None for fact in facts):
+        return None
+    trial = _walked(model, dict(zip(node.outputs, facts, strict=True)))
+    return next((found for found in model.graph if found in trial.impossible), None)
 
 
 def infer(model: ir.Model) -> Inference:
