@@ -39,8 +39,9 @@ def _files(kind: str) -> Mapping[str, str]:
 def _plugins(kind: str) -> Mapping[str, importlib.metadata.EntryPoint]:
     """Return what other packages add; a name that is taken is an error naming both."""
     found: dict[str, importlib.metadata.EntryPoint] = {}
+    own = {*_files(kind), *(families() if kind == "passes" else ()), "repeat"}
     for entry in importlib.metadata.entry_points(group=f"onnxopt.{kind}"):
-        if entry.name in _files(kind) or entry.name in found:
+        if entry.name in own or entry.name in found:
             other = found[entry.name].value if entry.name in found else "onnxopt itself"
             raise UsageError(f"'{entry.name}' is provided by {entry.value} and by {other}")
         found[entry.name] = entry
@@ -73,8 +74,7 @@ def find_pass(name: str) -> type[Pass]:
     if name in families():
         return _family(name)
     if name in _plugins("passes"):
-        loaded = _plugins("passes")[name].load()
-        return _pass_of(loaded, name) if isinstance(loaded, ModuleType) else loaded
+        return _plugin_pass(_load(_plugins("passes")[name]), name)
     raise UsageError(f"unknown pass '{name}'{nearest(name, passes())}")
 
 
@@ -88,13 +88,39 @@ def find_backend(name: str) -> type[Backend]:
     if name in _files("backends"):
         loaded = importlib.import_module(_files("backends")[name])
     elif name in _plugins("backends"):
-        loaded = _plugins("backends")[name].load()
+        loaded = _load(_plugins("backends")[name])
     else:
         known = targets()
         hint = nearest(name, known) or f"; there are: {', '.join(known)}"
         raise UsageError(f"unknown target '{name}'{hint}")
-    kind: type[Backend] = next(_own(loaded, Backend)) if isinstance(loaded, ModuleType) else loaded
+    kind = next(_own(loaded, Backend), None) if isinstance(loaded, ModuleType) else loaded
+    if not (isinstance(kind, type) and issubclass(kind, Backend)):
+        raise UsageError(f"target '{name}': {loaded} is no Backend, and defines none")
     return kind
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as problem:
+        raise UsageError(
+            f"'{entry.name}' cannot be loaded from {entry.value}: {problem}; "
+            "mend or uninstall the package that provides it"
+        ) from problem
+
+
+def _plugin_pass(loaded: Any, name: str) -> type[Pass]:
+    """Return what an entry point leads to, a module, a Pass or a Rule, under the entry's name."""
+    if isinstance(loaded, ModuleType):
+        loaded = _pass_of(loaded, name)
+    if isinstance(loaded, type) and issubclass(loaded, Rule):
+        return _rule_pass(name, loaded.__doc__ or "", (NamedRule(name, loaded()),))
+    if not (isinstance(loaded, type) and issubclass(loaded, Pass)):
+        raise UsageError(f"pass '{name}': {loaded} is neither a Pass nor a Rule nor a module")
+    if loaded.name == name:
+        return loaded
+    contents = {"name": name, "__doc__": loaded.__doc__, "__module__": loaded.__module__}
+    return type(loaded.__name__, (loaded,), contents)
 
 
 def _own(module: ModuleType, kind: type[Any]) -> Iterator[Any]:
@@ -151,7 +177,7 @@ def backend(text: str) -> Backend:
         kind = find_backend(name)
     except UsageError as problem:
         tokens.fail(str(problem), back=1)
-    made = kind(**read_options(tokens, kind))
+    made = kind(**read_options(tokens, kind, name))
     if tokens.peek():
         tokens.fail(f"unexpected '{tokens.peek()}'")
     return made

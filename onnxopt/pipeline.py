@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,20 +15,25 @@ from onnxopt import catalogue
 from onnxopt.base import Context, Observer, Pass
 from onnxopt.errors import UsageError
 from onnxopt.rewrite import RulePass
-from onnxopt.spec import Tokens, read_options, write_options
+from onnxopt.spec import Tokens, nearest, read_options, write_options
 
 _ROUNDS = 30
 """Rounds after which a ``repeat`` stops although its passes still find something."""
 
 
 class Foreign(Pass):
-    """A pass of onnx-ir's, or a rule set of onnxscript's, named ``module:object``."""
+    """A pass of onnx-ir's or of anybody's, or a rule set of onnxscript's: ``module:object``."""
 
     spec: str
     step: Any
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.spec)
+
     def run(self, model: ir.Model, context: Context) -> int:
         """Run it on the model itself; one that makes a new model has its parts moved over."""
+        if isinstance(self.step, Pass):
+            return self.step.run(model, context)
         if not context.gate.permit(self.spec, "model"):
             return 0
         if hasattr(self.step, "apply_to_model"):
@@ -38,9 +44,6 @@ class Foreign(Pass):
             model.functions.clear()
             model.functions.update(result.model.functions)
         return int(result.modified)
-
-    def __str__(self) -> str:
-        return self.spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _run(step: Step, model: ir.Model, context: Context, observers: Sequence[Obse
         return total
     for observer in observers:
         observer.before(step, model)
-    context.gate.scope = str(step) if isinstance(step, Foreign) else step.name
+    context.gate.scope = step.name
     changes = step.run(model, context)
     for observer in reversed(observers):
         observer.after(step, model, changes)
@@ -112,13 +115,17 @@ def _run(step: Step, model: ir.Model, context: Context, observers: Sequence[Obse
 
 
 def _adopt(step: Any) -> Step:
-    if isinstance(step, Pass | Repeat):
+    if isinstance(step, Repeat):
+        return Repeat(tuple(_adopt(inner) for inner in step.steps))
+    if isinstance(step, Pass):
         return step
-    if isinstance(step, onnx_ir.passes.PassBase):
-        return Foreign(spec=f"{type(step).__module__}:{type(step).__qualname__}", step=step)
-    if hasattr(step, "apply_to_model"):
+    if _foreign_kind(step):
         return Foreign(spec=f"{type(step).__module__}:{type(step).__qualname__}", step=step)
     raise UsageError(f"not a pass: {step!r}; give a Pass, an onnx_ir pass or a rule set")
+
+
+def _foreign_kind(step: Any) -> bool:
+    return isinstance(step, onnx_ir.passes.PassBase) or hasattr(step, "apply_to_model")
 
 
 def _parse_steps(tokens: Tokens) -> tuple[Step, ...]:
@@ -131,28 +138,30 @@ def _parse_steps(tokens: Tokens) -> tuple[Step, ...]:
 
 def _parse_step(tokens: Tokens) -> Step:
     name = tokens.word("the name of a pass")
-    if name == "repeat" and tokens.peek() == "(":
-        tokens.take()
+    if name == "repeat":
+        tokens.expect("(")
         inner = _parse_steps(tokens)
         tokens.expect(")")
         return Repeat(inner)
     if ":" in name:
         return _foreign(name, tokens)
-    try:
-        kind = catalogue.find_pass(name)
-    except UsageError as problem:
-        tokens.fail(str(problem), back=1)
-    options = read_options(tokens, kind)
-    return kind(**options)
+    if name not in catalogue.passes():
+        known = ("repeat", *catalogue.passes())
+        tokens.fail(f"unknown pass '{name}'{nearest(name, known)}", back=1)
+    kind = catalogue.find_pass(name)
+    return kind(**read_options(tokens, kind, name))
 
 
 def _foreign(spec: str, tokens: Tokens) -> Pass:
-    module, _, attribute = spec.partition(":")
+    module, _, path = spec.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as problem:
+        found = operator.attrgetter(path)(importlib.import_module(module))
+        step = found() if isinstance(found, type) else found
+    except (ImportError, AttributeError, TypeError, ValueError) as problem:
         tokens.fail(f"cannot import '{spec}': {problem}", back=1)
-    return Foreign(spec=spec, step=found() if isinstance(found, type) else found)
+    if not _foreign_kind(step):
+        tokens.fail(f"'{spec}' is neither a pass nor a set of rules", back=1)
+    return Foreign(spec=spec, step=step)
 
 
 def _join(steps: Iterable[Step]) -> str:
@@ -160,7 +169,9 @@ def _join(steps: Iterable[Step]) -> str:
 
 
 def _text(step: Step) -> str:
-    return str(step) if isinstance(step, Repeat | Foreign) else step.name + write_options(step)
+    if isinstance(step, Repeat):
+        return str(step)
+    return step.name if isinstance(step, Foreign) else step.name + write_options(step)
 
 
 def _without(steps: Iterable[Step], names: frozenset[str]) -> tuple[Step, ...]:

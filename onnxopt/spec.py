@@ -7,7 +7,8 @@ Grammar::
     option  = key ["=" value]                       a key alone means true
     value   = word | quoted | "[" [value ("," value)*] "]"
 
-A name or word is made of letters, digits and ``_ . : / + -``; anything else is quoted with ``"``.
+A name or word is made of letters, digits and ``_ . : / + -``; anything else is quoted with ``"``,
+inside of which a backslash comes before ``"`` and before itself. ``none`` unquoted is None.
 """
 
 from __future__ import annotations
@@ -23,14 +24,21 @@ from typing import Any, Literal
 
 from onnxopt.errors import UsageError
 
-_TOKEN = re.compile(r"\s*(?:(?P<word>[\w.:/+\-]+)|(?P<quoted>\"[^\"]*\")|(?P<sign>[(){}\[\],=]))")
+_WORD = r"[\w.:/+\-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_TOKEN = re.compile(rf"\s*(?:(?P<word>{_WORD})|(?P<quoted>{_QUOTED})|(?P<sign>[(){{}}\[\],=]))")
 
 
 class SpecError(UsageError):
     """A text that cannot be read, with a caret under the place."""
 
     def __init__(self, text: str, at: int, problem: str) -> None:
-        super().__init__(f"{problem}\n  {text}\n  {' ' * at}^")
+        line = re.sub(r"\s", " ", text)
+        super().__init__(f"{problem}\n  {line}\n  {' ' * at}^")
+
+
+class _Quoted(str):
+    """A text that was in quotes: nothing in it has a meaning of its own."""
 
 
 class Tokens:
@@ -40,6 +48,11 @@ class Tokens:
         self.text = text
         self._items = list(_tokens(text))
         self._next = 0
+
+    @property
+    def position(self) -> int:
+        """The number of tokens gone past."""
+        return self._next
 
     def peek(self) -> str:
         """Return the next token, "" at the end."""
@@ -89,37 +102,61 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f", did you mean '{close[0]}'?" if close else ""
 
 
-def read_options(tokens: Tokens, kind: type[Any]) -> dict[str, Any]:
-    """Read ``{key=value, …}``, where there is one, against the fields of a dataclass."""
-    values: dict[str, Any] = {}
-    if tokens.peek() != "{":
-        return values
-    hints = typing.get_type_hints(kind)
+def read_options(tokens: Tokens, kind: type[Any], owner: str) -> dict[str, Any]:
+    """Read ``{key=value, …}``, where there is one, against the fields of a dataclass.
+
+    ``owner`` is what errors call it.
+    """
     fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(kind)}
-    tokens.expect("{")
-    while tokens.peek() != "}":
-        key = tokens.word("an option").replace("_", "-")
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key in _keys(tokens):
         if key not in fields:
-            owner = getattr(kind, "name", kind.__name__)
-            tokens.fail(f"'{owner}' has no option '{key}'" + (nearest(key, fields)), back=1)
-        raw: Any = "true"
-        if tokens.peek() == "=":
-            tokens.take()
-            raw = _read_value(tokens)
+            tokens.fail(f"'{owner}' has no option '{key}'{nearest(key, fields)}", back=1)
+        name = fields[key].name
+        if name in values:
+            tokens.fail(f"option '{key}' is given twice", back=1)
+        start = tokens.position + 1 if tokens.peek() == "=" else tokens.position - 1
+        raw = _read_given(tokens)
         try:
-            values[fields[key].name] = convert(raw, hints[fields[key].name])
+            values[name] = convert(raw, hints[name])
         except ValueError as problem:
-            tokens.fail(f"option '{key}': {problem}", back=1)
+            tokens.fail(f"option '{key}': {problem}", back=tokens.position - start)
+    for key, field in fields.items():
+        if field.name not in values and _required(field):
+            tokens.fail(f"'{owner}' needs a value for its option '{key}'", back=1)
+    return values
+
+
+def _keys(tokens: Tokens) -> Iterator[str]:
+    """Yield the keys of ``{key=value, …}``; whoever asks reads the values in between."""
+    if tokens.peek() != "{":
+        return
+    tokens.take()
+    while tokens.peek() != "}":
+        yield tokens.word("an option").replace("_", "-")
         if tokens.peek() != "}":
             tokens.expect(",")
-    tokens.expect("}")
-    return values
+    tokens.take()
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def _read_given(tokens: Tokens) -> Any:
+    if tokens.peek() != "=":
+        return "true"
+    tokens.take()
+    return _read_value(tokens)
 
 
 def _read_value(tokens: Tokens) -> Any:
     if tokens.peek() != "[":
         token = tokens.peek()
-        return tokens.take()[1:-1] if token.startswith('"') else tokens.word("a value")
+        if token.startswith('"'):
+            return _Quoted(re.sub(r"\\(.)", r"\1", tokens.take()[1:-1]))
+        return tokens.word("a value")
     tokens.take()
     items = []
     while tokens.peek() != "]":
@@ -134,17 +171,40 @@ def convert(raw: Any, hint: Any) -> Any:
     """Turn text into a value of an annotated type; ValueError says what was expected."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        if raw not in arguments:
-            raise ValueError(f"expected one of {', '.join(arguments)}, found '{raw}'")
-        return raw
+        known = {str(choice): choice for choice in arguments}
+        if not isinstance(raw, str) or raw not in known:
+            raise ValueError(f"expected one of {', '.join(known)}, found {_found(raw)}")
+        return known[raw]
     if origin is tuple:
-        items = raw if isinstance(raw, list) else [raw]
-        return tuple(convert(item, arguments[0]) for item in items)
+        return _convert_items(raw if isinstance(raw, list) else [raw], arguments)
     if origin in (typing.Union, types.UnionType):
-        if raw == "none" and type(None) in arguments:
-            return None
-        return convert(raw, next(a for a in arguments if a is not type(None)))
+        return _convert_either(raw, arguments)
     return _convert_plain(raw, hint)
+
+
+def _convert_items(items: list[Any], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(items)
+    if len(items) != len(kinds):
+        raise ValueError(f"expected {len(kinds)} values, found {len(items)}")
+    return tuple(convert(item, kind) for item, kind in zip(items, kinds, strict=True))
+
+
+def _convert_either(raw: Any, kinds: tuple[Any, ...]) -> Any:
+    """Return the value as the first kind that it fits."""
+    if type(None) in kinds and raw == "none" and not isinstance(raw, _Quoted):
+        return None
+    *others, last = [kind for kind in kinds if kind is not type(None)]
+    for kind in others:
+        try:
+            return convert(raw, kind)
+        except ValueError:
+            continue
+    return convert(raw, last)
+
+
+def _found(raw: Any) -> str:
+    return "a list" if isinstance(raw, list) else f"'{raw}'"
 
 
 def _convert_plain(raw: Any, hint: Any) -> Any:
@@ -160,7 +220,7 @@ def _convert_plain(raw: Any, hint: Any) -> Any:
         except ValueError:
             kind = "a whole number" if hint is int else "a number"
             raise ValueError(f"expected {kind}, found '{raw}'") from None
-    return Path(raw) if hint is Path else raw
+    return Path(raw) if hint is Path else str(raw)
 
 
 def write_options(value: Any) -> str:
@@ -182,4 +242,6 @@ def _write(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     text = str(value)
-    return text if re.fullmatch(r"[\w.:/+\-]+", text) else f'"{text}"'
+    if re.fullmatch(_WORD, text) and text != "none":
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
