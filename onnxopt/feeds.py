@@ -30,7 +30,7 @@ class Mode(enum.Enum):
     """How the elements are drawn."""
 
     RANDOM = "random"
-    EDGES = "edges"
+    EDGES = "edge"
     """Half of the elements are zeros of both signs, ones, and small and large numbers."""
     NEGATIVE = "negative"
     LARGE = "large"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ import onnx_ir as ir
 from onnxopt import catalogue, io
 from onnxopt.base import Context, Gate, Observer
 from onnxopt.evaluate import evaluator
+from onnxopt.io.hush import uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Recorder, Report, Size, Verification
 from onnxopt.samples import Samples
@@ -70,7 +73,8 @@ def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:
     for a model that cannot be read, BackendError where the target cannot be used here, and
     VerificationError for a wrong rewrite where ``strict`` asks for it.
     """
-    return _Optimization(source, request).run()
+    with uncollected():
+        return _Optimization(source, request).run()
 
 
 class _Optimization:
@@ -99,10 +103,13 @@ class _Optimization:
             passes=list(self.recorder.records.values()),
             seconds=time.perf_counter() - started,
             verification=_verification(outcome, self.request.verify),
+            notes=_notes(outcome.model),
         )
         return outcome.model, report
 
     def _load(self) -> ir.Model:
+        if self.before is not None:
+            gc.collect()  # a replay: what the run before it left behind
         model = io.load(self.source) if isinstance(self.source, Path) else self.source.clone()
         if self.before is None:
             self.before = Size.of(model)
@@ -149,9 +156,11 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
         statement = "nothing was changed, so there was nothing to compare"
     else:
         found = outcome.comparison
+        kinds = collections.Counter(outcome.checked)
+        on = ", ".join(f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items())
         statement = (
-            f"outputs equal on {'; '.join(outcome.checked)}: worst difference "
-            f"{found.absolute:.1e}, {found.relative:.1e} of the output's scale; {outcome.tolerance}"
+            f"outputs equal on {on}: they differ by {found.relative:.1e} of their scale at most; "
+            f"allowed are {outcome.tolerance}"
         )
     return Verification(
         mode=mode,
@@ -161,3 +170,20 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
         reproduction=[str(path) for path in outcome.repros],
         seconds=outcome.seconds,
     )
+
+
+def _notes(model: ir.Model) -> list[str]:
+    """Say what the user may want to know of the result."""
+    notes = []
+    defaults = sum(value.is_initializer() for value in model.graph.inputs)
+    if defaults:
+        notes.append(
+            f"{defaults} weights are inputs too, which callers may override, so nothing can be "
+            "computed from them beforehand; if nobody overrides them, run the pipeline "
+            "'freeze-initializers{overridable=true}' first"
+        )
+    stops: list[str] = model.meta.get("onnxopt.stops", [])
+    if stops:
+        more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
+        notes.append(f"shapes are not known behind {stops[0]}{more}")
+    return notes

@@ -45,17 +45,32 @@ KEPT = frozenset(
 SIZE_FROM_CONTENTS = frozenset(
     ("", name)
     for name in (
+        "AffineGrid",
+        "BlackmanWindow",
+        "CenterCropPad",
+        "Col2Im",
         "ConstantOfShape",
+        "ConvTranspose",
+        "DFT",
         "Expand",
+        "HammingWindow",
+        "HannWindow",
+        "MaxRoiPool",
+        "MaxUnpool",
+        "MelWeightMatrix",
         "OneHot",
         "Pad",
         "Range",
         "Resize",
+        "RoiAlign",
         "Tile",
         "Upsample",
     )
 )
 """Operators whose output can be far larger than their inputs."""
+
+LISTS_INDICES = frozenset((("", "NonZero"),))
+"""Operators whose output holds a number for every axis of an element."""
 
 INDEX_TYPES = frozenset((ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL))
 """Types in which shapes, sizes, indices and conditions are computed."""

@@ -49,6 +49,8 @@ def render_report(report: Report, paper: Paper) -> None:
     paper.line()
     for line in report.verification.lines():
         paper.line(line)
+    for note in report.notes:
+        paper.line(f"note: {note}")
 
 
 def _operators(report: Report) -> list[list[str]]:

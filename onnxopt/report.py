@@ -82,6 +82,8 @@ class Report:
     seconds: float
     verification: Verification
     """How the result was verified, what was found, and what was set aside."""
+    notes: list[str]
+    """What kept the model from becoming smaller, where the user can do something about it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

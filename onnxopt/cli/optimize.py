@@ -49,8 +49,11 @@ def optimize(
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
+    from onnxopt.cli.progress import Progress
     from onnxopt.io import save
     from onnxopt.lossless import Request, run
+
+    progress = Progress(sys.stderr)
 
     request = Request(
         target=target,
@@ -63,9 +66,11 @@ def optimize(
         strict=strict,
         seed=seed,
         repro=output.with_name(output.name + ".repro"),
+        observers=(progress,),
     )
     optimized, report = run(model, request)
     save(optimized, output, external_data=external_data)
+    progress.clear()
     if as_json:
         import json
 

@@ -1,0 +1,45 @@
+"""Tell a person who waits what is going on."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+import onnx_ir as ir
+
+from onnxopt.base import Observer, Pass
+
+_PATIENCE = 1.0
+"""Seconds that pass in silence."""
+
+
+class Progress(Observer):
+    """Shows the pass that runs, on one line of a terminal, once a second has gone by."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._started = time.monotonic()
+        self._shown = False
+        self._changes = 0
+
+    def before(self, step: Pass, model: ir.Model) -> None:
+        """Name the pass that begins."""
+        self._show(step.name, model)
+
+    def after(self, step: Pass, model: ir.Model, changes: int) -> None:
+        """Count; what follows the last pass is verification."""
+        self._changes += changes
+        self._show("verifying", model)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _show(self, what: str, model: ir.Model) -> None:
+        if self._stream.isatty() and time.monotonic() - self._started > _PATIENCE:
+            line = f"{what}: {len(model.graph)} nodes, {self._changes} changes so far"
+            self._stream.write(f"\r\x1b[K{line}")
+            self._stream.flush()
+            self._shown = True
