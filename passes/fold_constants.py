@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +16,19 @@ from onnxopt.shapes import known_value
 
 _SMALL = 1 << 16
 """Bytes of inputs up to which an operator is computed although its output's size is unknown."""
+
+_WIDEST = 16
+"""Bytes of the widest type of element."""
+
+_ROOM = 256 << 20
+"""Bytes that all results together may take, besides a multiple of all constants."""
+
+
+class _Extent(NamedTuple):
+    """How large a constant is; where its shape is unknown, how large at most."""
+
+    size: int
+    elements: int
 
 
 class FoldConstants(Pass):
@@ -29,37 +44,95 @@ class FoldConstants(Pass):
     def run(self, model: ir.Model, context: Context) -> int:
         """Turn Constant nodes into initializers, then fold in every graph outside of functions."""
         changes = 0
-        chosen: list[ir.Node] = []
         for home in graph.nested(model.graph):
             changes += _lift(home, context)
             changes += _known(home, context)
-            chosen += self._choose(home, context)
-        computed = _compute(chosen, model, context)
+        choice = _Choice(model, context, self.max_growth)
+        for home in graph.nested(model.graph):
+            choice.look(home)
+        computed = _compute(choice.nodes, model, context)
         return changes + _replace(computed)
 
-    def _choose(self, home: ir.Graph, context: Context) -> list[ir.Node]:
-        """Return the nodes that depend on constants alone, in order."""
-        chosen: list[ir.Node] = []
-        sizes: dict[ir.Value, int] = {}
-        for node in home:
-            size = _operand_bytes(node, sizes)
-            if size is None or not self._affordable(node, size):
-                continue
-            if context.gate.permit("fold-constants", node.outputs[0].name or ""):
-                chosen.append(node)
-                for output in node.outputs:
-                    sizes[output] = max(_bytes(output) or 0, 1)
-        return chosen
 
-    def _affordable(self, node: ir.Node, operands: int) -> bool:
+class _Choice:
+    """The nodes to compute: they depend on constants alone, and their results are bounded."""
+
+    def __init__(self, model: ir.Model, context: Context, max_growth: int) -> None:
+        self.nodes: list[ir.Node] = []
+        self._context = context
+        self._max_growth = max_growth
+        self._extents: dict[ir.Value, _Extent] = {}
+        self._room = _ROOM
+        for home in graph.graphs(model):
+            held = (value.const_value for value in home.initializers.values())
+            self._room += 16 * sum(tensor.nbytes for tensor in held if tensor is not None)
+
+    def look(self, home: ir.Graph) -> None:
+        """Choose nodes of a graph, in order."""
+        for node in home:
+            operands = self._operands(node)
+            results = None if operands is None else self._results(node, operands)
+            if results is None or sum(extent.size for extent in results) > self._room:
+                continue
+            if self._context.gate.permit("fold-constants", node.outputs[0].name or ""):
+                self.nodes.append(node)
+                self._room -= sum(extent.size for extent in results)
+                self._extents.update(zip(node.outputs, results, strict=True))
+
+    def _operands(self, node: ir.Node) -> dict[ir.Value, _Extent] | None:
+        """Return the extents of a node's inputs, where all are constant."""
+        found = {}
+        for value in node.inputs:
+            if value is not None and value not in found:
+                extent = self._extents.get(value) or _constant_extent(value)
+                if extent is None:
+                    return None
+                found[value] = extent
+        return found
+
+    def _results(self, node: ir.Node, operands: dict[ir.Value, _Extent]) -> list[_Extent] | None:
+        """Return the extents of a node's outputs, None where it is not to be computed."""
         if not ops.pure(node) or ops.key(node) in ops.KEPT or node.op_type == "Constant":
-            return False
+            return None
         if any(value.is_graph_output() for value in node.outputs) or any(graph.subgraphs(node)):
-            return False
-        found = [_bytes(value) for value in node.outputs if value.name]
-        if None in found:
-            return operands <= _SMALL and ops.key(node) not in ops.SIZE_FROM_CONTENTS
-        return sum(size or 0 for size in found) <= operands + self.max_growth
+            return None
+        given = sum(extent.size for extent in operands.values())
+        found = [_inferred(value) for value in node.outputs]
+        if None not in found:
+            results = [extent for extent in found if extent is not None]
+            small = sum(extent.size for extent in results) <= given + self._max_growth
+            return results if small else None
+        most = _most(node, [operands[value] for value in node.inputs if value is not None])
+        if given > _SMALL or ops.key(node) in ops.SIZE_FROM_CONTENTS:
+            return None
+        return [most] * len(found) if most.size <= self._max_growth else None
+
+
+def _constant_extent(value: ir.Value) -> _Extent | None:
+    found = graph.tensor(value)
+    if found is None or found.dtype == ir.DataType.STRING:
+        return None
+    return _Extent(found.nbytes, found.size)
+
+
+def _inferred(value: ir.Value) -> _Extent | None:
+    """Return the extent that a value's type and shape state; nothing for an absent output."""
+    if not value.name:
+        return _Extent(0, 0)
+    shape = graph.static(value)
+    if shape is None or value.dtype is None or value.dtype == ir.DataType.STRING:
+        return None
+    elements = math.prod(shape)
+    return _Extent(math.ceil(elements * value.dtype.itemsize), elements)
+
+
+def _most(node: ir.Node, operands: list[_Extent]) -> _Extent:
+    """Return a bound: operands are broadcast against one another, or joined, or listed."""
+    counts = [extent.elements for extent in operands]
+    most = max(math.prod(counts), sum(counts))
+    if ops.key(node) in ops.LISTS_INDICES:
+        most *= 8
+    return _Extent(most * _WIDEST, most)
 
 
 def _lift(home: ir.Graph, context: Context) -> int:
@@ -92,29 +165,6 @@ def _known(home: ir.Graph, context: Context) -> int:
             graph.remove_dead([node])
             changes += 1
     return changes
-
-
-def _operand_bytes(node: ir.Node, sizes: dict[ir.Value, int]) -> int | None:
-    """Return the bytes of a node's inputs where all are constant, else None."""
-    total = 0
-    for value in node.inputs:
-        if value is None:
-            continue
-        if value in sizes:
-            total += sizes[value]
-            continue
-        found = graph.tensor(value)
-        if found is None or found.dtype == ir.DataType.STRING:
-            return None
-        total += found.nbytes
-    return total
-
-
-def _bytes(value: ir.Value) -> int | None:
-    shape = graph.static(value)
-    if shape is None or value.dtype is None or value.dtype == ir.DataType.STRING:
-        return None
-    return int(np.prod(shape, dtype=np.float64) * value.dtype.itemsize)
 
 
 def _compute(

@@ -87,7 +87,7 @@ def random_feeds(proto: onnx.ModelProto, size: int) -> dict[str, np.ndarray]:
         ]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         numbers = random.normal(0, 2, extents)
-        feeds[value.name] = (numbers > 0) if dtype == np.bool_ else numbers.astype(dtype)
+        feeds[value.name] = np.asarray(numbers > 0) if dtype == np.bool_ else numbers.astype(dtype)
     return feeds
 
 
