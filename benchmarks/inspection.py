@@ -53,9 +53,9 @@ def load_feeds(folder: Path) -> list[dict[str, np.ndarray]]:
     return [dict(np.load(folder / f"feeds_{index}.npz")) for index in (0, 1)]
 
 
-def run_plain(model: Path, feeds: list[dict[str, np.ndarray]]) -> list[Outputs]:
-    """Run a model as it is written."""
-    opened = session(model, "DISABLE_ALL")
+def run(model: Path, level: str, feeds: list[dict[str, np.ndarray]]) -> list[Outputs]:
+    """Run a model as it is written (DISABLE_ALL) or as the runtime optimizes it (ENABLE_ALL)."""
+    opened = session(model, level)
     names = [value.name for value in opened.get_outputs()]
     asked = {value.name for value in opened.get_inputs()}
     kept = [{k: v for k, v in feed.items() if k in asked} for feed in feeds]
@@ -183,7 +183,8 @@ def inspect(model: Path, feeds: list[dict[str, np.ndarray]]) -> dict[str, Any]:
         facts["nodes"] = sum(1 for _ in nodes_of(graph))
         facts["interface"] = interface(model)
         facts["checker"] = checker_error(model)
-        facts["outputs"] = run_plain(model, feeds)
+        facts["outputs"] = run(model, "DISABLE_ALL", feeds)
+        facts["outputs_at_full"] = run(model, "ENABLE_ALL", feeds)
         facts |= runtime_graph(model)
     except Exception as problem:  # whatever the file makes the runtime say is the result
         facts["error"] = f"{type(problem).__name__}: {str(problem).strip()[:300]}"
@@ -192,14 +193,17 @@ def inspect(model: Path, feeds: list[dict[str, np.ndarray]]) -> dict[str, Any]:
 
 def judge(candidate: dict[str, Any], original: dict[str, Any]) -> dict[str, Any]:
     """Replace a candidate's outputs and interface by how they compare with the original's."""
-    judged = {k: v for k, v in candidate.items() if k not in ("outputs", "interface")}
+    judged = {
+        k: v for k, v in candidate.items() if k not in ("outputs", "outputs_at_full", "interface")
+    }
     if "interface" in candidate:
         judged["interface"] = compare_interfaces(candidate["interface"], original["interface"])
-    if "outputs" in candidate:
-        pairs = list(zip(candidate["outputs"], original["outputs"], strict=True))
-        judged["difference"] = max(
-            difference(mine.get(name), want[name]) for mine, want in pairs for name in want
-        )
+    for key in ("outputs", "outputs_at_full"):
+        if key in candidate:
+            pairs = list(zip(candidate[key], original["outputs"], strict=True))
+            judged[key.replace("outputs", "difference")] = max(
+                difference(mine.get(name), want[name]) for mine, want in pairs for name in want
+            )
     if "kinds" in candidate and "kinds" in original:
         before, after = original["fused"], candidate["fused"]
         judged["lost"] = {f: n - after.get(f, 0) for f, n in before.items() if after.get(f, 0) < n}

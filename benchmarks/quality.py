@@ -89,6 +89,8 @@ def verdict(found: dict[str, Any]) -> dict[str, Any]:
         return said
     said |= {
         "correct": correct(mine),
+        "at_full": mine.get("difference_at_full", 2.0)
+        <= max(1.0, 2 * found["original"].get("difference_at_full", 0.0)),
         "interface": mine.get("interface") == "same",
         "checker": not mine.get("checker", "not checked") or bool(found["original"]["checker"]),
         "runs": mine.get("runs"),

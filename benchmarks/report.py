@@ -35,7 +35,8 @@ def quality(said: dict[str, Any]) -> Lines:
         if "runs" not in verdict:
             continue
         counted.append(verdict)
-        faults = [what for what in ("correct", "interface", "checker") if not verdict[what]]
+        checks = ("correct", "at_full", "interface", "checker")
+        faults = [what for what in checks if not verdict[what]]
         faults += [f"lost {verdict['lost']}"] if verdict["lost"] else []
         original = files["original"]
         nodes = files[ONNXOPT].get("nodes")
@@ -48,7 +49,7 @@ def quality(said: dict[str, Any]) -> Lines:
         )
     if not counted:
         return ["onnxopt has not been compared yet."]
-    checks = ("correct", "interface", "checker", "no_more_nodes")
+    checks = ("correct", "at_full", "interface", "checker", "no_more_nodes")
     totals = [f"{check} {sum(v[check] for v in counted)}" for check in checks]
     head = ["model", "nodes", "original runs", "onnxopt runs", "best peer runs", "best peer"]
     head += ["no more", "metric", "faults"]
