@@ -115,7 +115,8 @@ def refines(got: list[Any] | None, had: list[Any] | None, *, an_input: bool) -> 
     if got is None or len(got) != len(had):
         return False
     names_only = [
-        g == h or (h is None and isinstance(g, str)) for g, h in zip(got, had, strict=True)
+        g == h or (isinstance(g, str) and not isinstance(h, int))
+        for g, h in zip(got, had, strict=True)
     ]
     return all(
         named or (not an_input and not isinstance(h, int))
@@ -124,7 +125,7 @@ def refines(got: list[Any] | None, had: list[Any] | None, *, an_input: bool) -> 
 
 
 def compare_interfaces(mine: dict[str, list[Any]], want: dict[str, list[Any]]) -> str:
-    """Return 'same', 'refined' (a nameless axis named, an output's shape known) or what changed."""
+    """Return 'same', 'refined' (an axis named anew, an output's shape known) or what changed."""
     if mine == want:
         return "same"
     for side in ("inputs", "outputs"):
