@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.ops import COPIES
+
 
 class Names:
     """Hands out value names that no graph of a model uses, whatever scope they are used in."""
@@ -202,6 +204,17 @@ def sole_use(value: ir.Value) -> bool:
 def opset(model: ir.Model, domain: str = "") -> int:
     """Return the version of an operator set that a model imports, 0 where it imports none."""
     return model.opset_imports.get(domain, 0)
+
+
+def origin(value: ir.Value) -> ir.Value:
+    """Return the value that a value is a copy of, through any number of copies; else itself."""
+    producer = value.producer()
+    while producer is not None and (producer.domain, producer.op_type) in COPIES:
+        source = producer.inputs[0]
+        if source is None:
+            break
+        value, producer = source, source.producer()
+    return value
 
 
 def detach(node: ir.Node) -> None:

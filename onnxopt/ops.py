@@ -23,6 +23,9 @@ COMMUTATIVE = frozenset(
 )
 """Operators whose two operands may be exchanged."""
 
+COPIES = frozenset((("", "Identity"),))
+"""Operators whose output is their input."""
+
 RANDOM = frozenset(
     ("", name)
     for name in (

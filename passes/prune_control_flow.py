@@ -66,7 +66,7 @@ def _prune_loop(node: ir.Node, context: Context) -> int:
 
 
 def _state_removable(node: ir.Node, body: ir.Graph, index: int) -> bool:
-    entering, leaving = body.inputs[2 + index], body.outputs[1 + index]
+    entering, leaving = body.inputs[2 + index], graph.origin(body.outputs[1 + index])
     initial = node.inputs[2 + index]
     if leaving is entering:
         others = [value for i, value in enumerate(body.outputs) if i != 1 + index]
@@ -78,7 +78,7 @@ def _state_removable(node: ir.Node, body: ir.Graph, index: int) -> bool:
 def _settle(node: ir.Node, body: ir.Graph, index: int) -> None:
     """Let readers of a state that never changes read its initial value."""
     entering, initial = body.inputs[2 + index], node.inputs[2 + index]
-    if body.outputs[1 + index] is entering and initial is not None:
+    if graph.origin(body.outputs[1 + index]) is entering and initial is not None:
         for user, position in list(entering.uses()):
             user.replace_input_with(position, initial)
         node.outputs[index].replace_all_uses_with(initial)
@@ -111,7 +111,7 @@ def _without(node: ir.Node, name: str, gone: Sequence[int]) -> ir.Attr | None:
 
 def _drop(values: MutableSequence[ir.Value], gone: Sequence[int]) -> None:
     for index in sorted(gone, reverse=True):
-        del values[index]
+        values.pop(index)  # del would leave the value marked as a graph's
 
 
 def _rebuild(

@@ -39,9 +39,11 @@ class UnrollLoops(Pass):
         """Return how often a loop always runs, 0 where that varies or is too much."""
         trips = graph.ints(node.inputs[0])
         body = node.attributes["body"].as_graph()
-        starts = node.inputs[1] is None or graph.scalar(node.inputs[1]) == 1
-        goes_on = body.outputs[0] is body.inputs[1] or graph.scalar(body.outputs[0]) == 1
-        if not trips or not starts or not goes_on or any(map(_has_bodies, body)):
+        start = node.inputs[1] if len(node.inputs) > 1 else None
+        starts = start is None or graph.scalar(start) == 1
+        goes_on = graph.origin(body.outputs[0])
+        endless = goes_on is body.inputs[1] or graph.scalar(goes_on) == 1
+        if not trips or not starts or not endless or any(map(_has_bodies, body)):
             return 0
         affordable = trips[0] <= self.max_iterations and trips[0] * len(body) <= self.max_nodes
         return max(trips[0], 0) if affordable else 0
