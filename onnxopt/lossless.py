@@ -19,6 +19,7 @@ from onnxopt.io.hush import uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Recorder, Report, Size, Verification
 from onnxopt.samples import Samples
+from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
 from onnxopt.verify.repro import Repro
 
@@ -58,8 +59,7 @@ class Request:
             chosen = Pipeline.parse(default if chosen is None else chosen)
         first = []
         if self.shapes:
-            shapes = ", ".join(f'"{shape}"' for shape in self.shapes)
-            first.append(f"fix-shapes{{shapes=[{shapes}]}}")
+            first.append(f"fix-shapes{{shapes={write_value(self.shapes)}}}")
         if self.opset is not None:
             first.append(f"raise-opset{{to={self.opset}}}")
         steps = Pipeline.parse(", ".join(first)).steps

@@ -65,7 +65,7 @@ class Verification:
     def lines(self) -> list[str]:
         """Return the lines a person reads."""
         lines = [self.statement]
-        lines += [f"left out, it changed the outputs: {site}" for site in self.quarantined]
+        lines += [f"left out: {site}" for site in self.quarantined]
         lines += [f"accepted: {excuse}" for excuse in self.excused]
         return lines + [f"smallest failing model: {folder}" for folder in self.reproduction]
 

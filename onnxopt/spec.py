@@ -232,13 +232,14 @@ def write_options(value: Any) -> str:
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if found != default:
-            parts.append(f"{field.name.replace('_', '-')}={_write(found)}")
+            parts.append(f"{field.name.replace('_', '-')}={write_value(found)}")
     return "{" + ", ".join(parts) + "}" if parts else ""
 
 
-def _write(value: Any) -> str:
+def write_value(value: Any) -> str:
+    """Return the value of an option as text."""
     if isinstance(value, tuple):
-        return "[" + ", ".join(_write(item) for item in value) + "]"
+        return "[" + ", ".join(write_value(item) for item in value) + "]"
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     text = str(value)

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from onnxopt import graph, io
 from onnxopt.base import Context, Pass
-from onnxopt.errors import ModelError
+from onnxopt.errors import ModelError, UsageError
 
 _LARGE = 1024
 """Bytes from which a weight is kept out of the conversion."""
@@ -25,6 +25,13 @@ class RaiseOpset(Pass):
         """Convert with onnx's version converter, large weights kept aside meanwhile."""
         if graph.opset(model) >= self.to or graph.opset(model) == 0:
             return 0
+        from onnx.defs import onnx_opset_version
+
+        newest = onnx_opset_version()
+        if self.to > newest:
+            raise UsageError(
+                f"operator set {self.to}: the newest that the installed onnx knows is {newest}"
+            )
         if not context.gate.permit("raise-opset", "model"):
             return 0
         from onnx.version_converter import ConvertError, convert_version
@@ -35,12 +42,17 @@ class RaiseOpset(Pass):
         except (ConvertError, RuntimeError) as problem:
             raise ModelError(
                 f"cannot raise the operator set from {graph.opset(model)} to {self.to}: "
-                f"{str(problem).partition(chr(10))[0]}"
+                f"{_reason(problem)}"
             ) from problem
         finally:
             _put_back(model, aside)
         _adopt(model, io.adopt_proto(converted), aside)
         return 1
+
+
+def _reason(problem: Exception) -> str:
+    """Return what the converter says, without the place in its own source."""
+    return str(problem).partition("\n")[0].rpartition(" failed: ")[2]
 
 
 def _set_aside(model: ir.Model) -> list[ir.Value]:

@@ -64,7 +64,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        _app()()
+        _app()(prog_name="onnxopt")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
     except OnnxoptError as problem:

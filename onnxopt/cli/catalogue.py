@@ -40,14 +40,18 @@ def _describe(name: str) -> dict[str, Any]:
         "name": name,
         "help": _first_line(kind.__doc__),
         "options": {
-            field.name.replace("_", "-"): str(_default(field)) for field in dataclasses.fields(kind)
+            field.name.replace("_", "-"): _default(field) for field in dataclasses.fields(kind)
         },
         "rules": {each.name: _first_line(each.rule.__doc__) for each in rules},
     }
 
 
-def _default(field: dataclasses.Field[Any]) -> object:
-    return "(required)" if field.default is dataclasses.MISSING else field.default
+def _default(field: dataclasses.Field[Any]) -> str:
+    from onnxopt.spec import write_value
+
+    if field.default_factory is not dataclasses.MISSING:
+        return write_value(field.default_factory())
+    return "(required)" if field.default is dataclasses.MISSING else write_value(field.default)
 
 
 def _first_line(doc: str | None) -> str:

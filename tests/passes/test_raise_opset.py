@@ -9,7 +9,7 @@ import pytest
 
 from onnxopt import graph
 from onnxopt.base import Context
-from onnxopt.errors import ModelError
+from onnxopt.errors import ModelError, UsageError
 from onnxopt.pipeline import Pipeline
 from tests.passes.tools import model_of, random_feeds, run
 
@@ -102,12 +102,20 @@ def test_custom_operators_and_functions_are_carried_along() -> None:
     assert model.opset_imports["com.microsoft"] == 1
 
 
-def test_what_cannot_be_raised_is_one_line_and_leaves_the_model() -> None:
+def test_a_version_that_does_not_exist() -> None:
     model = model_of("(float[n] x) => (float[n] y) { y = Exp(x) }", opset=9)
+    with pytest.raises(UsageError, match="operator set 999: the newest that the installed onnx"):
+        Pipeline.parse("raise-opset{to=999}").run(model, Context())
+
+
+def test_what_cannot_be_raised_is_one_line_and_leaves_the_model() -> None:
+    text = """(float[1,2,2] x, float[2,2] s) => (float[1,2,2] y) {
+        y = BatchNormalization<spatial=0>(x, s, s, s, s) }"""
+    model = model_of(text, opset=7)
     weight = graph.constant(np.zeros(512, np.float32), "w")
     model.graph.register_initializer(weight)
-    with pytest.raises(ModelError, match="cannot raise the operator set from 9 to 999") as raised:
-        Pipeline.parse("raise-opset{to=999}").run(model, Context())
-    assert "\n" not in str(raised.value)
+    with pytest.raises(ModelError, match="cannot raise the operator set from 7 to 13") as raised:
+        Pipeline.parse("raise-opset{to=13}").run(model, Context())
+    assert str(raised.value).endswith("to 13: Attribute spatial must have value 1")
     assert model.graph.initializers["w"] is weight
-    assert [value.name for value in model.graph.inputs] == ["x"]
+    assert [value.name for value in model.graph.inputs] == ["x", "s"]
