@@ -21,6 +21,7 @@ from onnxopt.evaluate import evaluate_each
 from onnxopt.feeds import Mode, Plan, settled
 from onnxopt.graph import dims
 from onnxopt.segments import part, reads
+from onnxopt.shapes import infer
 from onnxopt.signature import Kind, Need, needs
 from onnxopt.target import Feeds, Outputs
 from onnxopt.verify.numbering import Numbering, attributes, contents, numbered
@@ -62,7 +63,12 @@ class Verdict:
 def check(
     before: ir.Model, after: ir.Model, evaluate: Evaluate, tolerance: Tolerance, seed: int = 0
 ) -> Verdict:
-    """Compare two models that share their weights as objects (one was made by ``clone``)."""
+    """Compare two models that share their weights as objects (one was made by ``clone``).
+
+    Shapes are inferred in ``before``: where a file states none, no data could be made up for inner
+    values, and every region would reach back to the inputs.
+    """
+    infer(before)
     work = _Regions(before, after, evaluate, tolerance, seed)
     apart: frozenset[str] = frozenset()
     for _ in range(_ROUNDS):
