@@ -128,3 +128,23 @@ def test_a_long_chain_is_numbered_in_linear_time() -> None:
     verdict = check(model, rewritten(model, SubtractInstead()), evaluator(), Tolerance.of(model))
     assert verdict.evaluated <= 4  # the constants are of two kinds, the input and the output differ
     assert verdict.evaluated + verdict.alike == 300
+
+
+def test_regions_stay_small_where_the_file_states_no_shapes() -> None:
+    model = layers(8)
+    after = model.clone()
+    for graph in (model.graph, after.graph):
+        for node in graph:
+            for value in node.outputs:
+                if not value.is_graph_output():
+                    value.type = value.shape = None
+    for node in list(after.graph):
+        if node.op_type == "Add":
+            left, right = node.inputs
+            node.replace_input_with(0, right)
+            node.replace_input_with(1, left)
+    counting = Counting()
+    verdict = check(model, after, counting, Tolerance())
+    assert not verdict.comparison.mismatches
+    assert not verdict.whole
+    assert counting.nodes <= 4 * len(after.graph) / 8
