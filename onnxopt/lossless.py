@@ -52,7 +52,10 @@ class Request:
     observers: tuple[Observer, ...] = ()
 
     def steps(self) -> Pipeline:
-        """Return the whole pipeline that is asked for."""
+        """Return the whole pipeline that is asked for.
+
+        Functions are inlined before the operator set is raised, for theirs stays as it is.
+        """
         chosen = self.pipeline
         if not isinstance(chosen, Pipeline):
             default = catalogue.find_backend(self.target).target().pipeline
@@ -61,9 +64,9 @@ class Request:
         if self.shapes:
             first.append(f"fix-shapes{{shapes={write_value(self.shapes)}}}")
         if self.opset is not None:
-            first.append(f"raise-opset{{to={self.opset}}}")
+            first.append(f"inline, raise-opset{{to={self.opset}}}")
         steps = Pipeline.parse(", ".join(first)).steps
-        return Pipeline((*steps, *chosen.without(self.skip).steps))
+        return Pipeline((*steps, *chosen.steps)).without(self.skip)
 
 
 def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:

@@ -104,8 +104,9 @@ def test_importing_is_light() -> None:
 def test_help_is_light() -> None:
     heavy = "{'numpy', 'onnx', 'onnx_ir', 'onnxruntime', 'openvino', 'sympy', 'torch'}"
     code = f"""
-import sys
+import os, sys
 from onnxopt.cli import main
+os._exit = sys.exit
 sys.argv = ["onnxopt", "--help"]
 try:
     main()
