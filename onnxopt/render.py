@@ -15,10 +15,10 @@ def bytes_text(count: float) -> str:
     """Return a number of bytes with three digits and a unit, in powers of 1000."""
     unit = _UNITS[0]
     for unit in _UNITS:
-        if abs(count) < 1000 or unit == _UNITS[-1]:
+        if abs(count) < 999.5 or unit == _UNITS[-1]:
             break
         count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+    return f"{count:.0f} {unit}" if abs(count) >= 100 else f"{count:.3g} {unit}"
 
 
 class Paper:
