@@ -126,7 +126,7 @@ class _Optimization:
             seed=self.request.seed,
             gate=gate,
         )
-        return self.pipeline.run(model, context, observers)
+        return _prepared(self.pipeline, model).run(model, context, observers)
 
     def _observers(self) -> Sequence[Observer]:
         self.recorder = Recorder()
@@ -148,6 +148,13 @@ class _Optimization:
             strict=self.request.strict,
             repro=None if folder is None else Repro(folder=folder, pipeline=str(self.pipeline)),
         )
+
+
+def _prepared(pipeline: Pipeline, model: ir.Model) -> Pipeline:
+    """Freeze the initializers of an old file first, whose format has no others than inputs."""
+    if model.ir_version >= 4:
+        return pipeline
+    return Pipeline((*Pipeline.parse("freeze-initializers").steps, *pipeline.steps))
 
 
 def _verification(outcome: Outcome, mode: str) -> Verification:

@@ -71,15 +71,15 @@ def optimize(
     optimized, report = run(model, request)
     save(optimized, output, external_data=external_data)
     progress.clear()
+    _show(report, model, output, as_json=as_json)
+
+
+def _show(report: Report, model: Path, output: Path, *, as_json: bool) -> None:
     if as_json:
         import json
 
         typer.echo(json.dumps(report.to_dict(), indent=2))
-    else:
-        _show(report, model, output)
-
-
-def _show(report: Report, model: Path, output: Path) -> None:
+        return
     from onnxopt.render import Paper, render_report
 
     paper = Paper(sys.stdout)

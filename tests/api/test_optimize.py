@@ -134,6 +134,21 @@ def test_the_report_can_be_repeated() -> None:
     assert set(report.to_dict()) >= {"pipeline", "passes", "before", "after", "verification"}
 
 
+def test_old_files_take_constants_that_are_no_inputs() -> None:
+    text = "(float[n,4] x, float[4] w) => (float[n,4] y) { v = Exp(w) y = Add(x, v) }"
+    model = model_of(text, opset=7)
+    model.ir_version = 3
+    weight = model.graph.inputs[1]
+    weight.const_value = ir.tensor(np.ones(4, np.float32))
+    model.graph.register_initializer(weight)
+    before = ir.to_proto(model)
+    small = onnxopt.optimize(model, pipeline="fold-constants, dce", strict=True)
+    assert [node.op_type for node in small.graph] == ["Add"]
+    assert small.ir_version >= 4
+    feeds = {"x": np.ones((2, 4), np.float32)}
+    np.testing.assert_array_equal(run(ir.to_proto(small), feeds)["y"], run(before, feeds)["y"])
+
+
 def test_samples_of_ones_own(tmp_path: Path) -> None:
     feeds = [random_feeds(proto(), size) for size in (2, 5)]
     np.savez(tmp_path / "0.npz", allow_pickle=False, **feeds[0])
