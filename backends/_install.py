@@ -73,7 +73,7 @@ def max_opset() -> int:
 
 
 def operators(provider: str) -> frozenset[str]:
-    """Return what a provider has kernels for beyond ONNX's own, as ``domain::Name``.
+    """Return what a provider has kernels for, as ``domain::Name``, ONNX's own as ``ai.onnx``.
 
     The list comes from the runtime. Internal layouts are left out: only the runtime's own
     optimizer may place them.
@@ -85,9 +85,9 @@ def operators(provider: str) -> frozenset[str]:
     if not hasattr(state, "get_all_opkernel_def"):
         return frozenset()
     return frozenset(
-        f"{kernel.domain}::{kernel.op_name}"
+        f"{kernel.domain or 'ai.onnx'}::{kernel.op_name}"
         for kernel in state.get_all_opkernel_def()
-        if kernel.provider == provider and kernel.domain == "com.microsoft"
+        if kernel.provider == provider and kernel.domain in ("", "com.microsoft")
     )
 
 
