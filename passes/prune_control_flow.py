@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
+from typing import NamedTuple
 
 import onnx_ir as ir
 
@@ -10,11 +11,22 @@ from onnxopt import graph
 from onnxopt.base import Context, Pass
 
 
-class PruneControlFlow(Pass):
-    """Drop outputs of If, Loop and Scan that nothing reads, and loop state that never changes.
+class _Places(NamedTuple):
+    """Where the states of a loop begin, among its inputs and its body's, and its body's outputs."""
 
-    A Loop's state that its body hands on untouched is the initial value throughout: the body reads
-    that value from outside. State that the body does not read and nobody wants is dropped.
+    inputs: int
+    outputs: int
+
+
+_LOOP = _Places(inputs=2, outputs=1)
+_SCAN = _Places(inputs=0, outputs=0)
+
+
+class PruneControlFlow(Pass):
+    """Drop outputs of If, Loop and Scan that nothing reads, and state that never changes.
+
+    State of a Loop or Scan that its body hands on untouched is the initial value throughout: the
+    body reads that value from outside. State that the body does not read and nobody wants goes.
     """
 
     def run(self, model: ir.Model, context: Context) -> int:
@@ -46,56 +58,62 @@ def _prune_if(node: ir.Node, context: Context) -> int:
 
 def _prune_loop(node: ir.Node, context: Context) -> int:
     body = node.attributes["body"].as_graph()
-    states = len(node.inputs) - 2
-    gone_states: list[int] = []
-    gone_scans: list[int] = []
-    kept = len(node.outputs)
-    for index, value in enumerate(node.outputs):
-        state = index < states
-        removable = _state_removable(node, body, index) if state else not graph.used(value)
-        if removable and kept > 1 and _permit(node, index, context):
-            kept -= 1
-            (gone_states if state else gone_scans).append(index)
-    for index in gone_states:
-        _settle(node, body, index)
-    if gone_states or gone_scans:
-        _drop(body.inputs, [2 + i for i in gone_states])
-        _drop(body.outputs, [1 + i for i in (*gone_states, *gone_scans)])
-        _rebuild(node, [2 + i for i in gone_states], [*gone_states, *gone_scans])
-    return len(gone_states) + len(gone_scans)
-
-
-def _state_removable(node: ir.Node, body: ir.Graph, index: int) -> bool:
-    entering, leaving = body.inputs[2 + index], graph.origin(body.outputs[1 + index])
-    initial = node.inputs[2 + index]
-    if leaving is entering:
-        others = [value for i, value in enumerate(body.outputs) if i != 1 + index]
-        output = node.outputs[index]
-        return initial is not None and entering not in others and not output.is_graph_output()
-    return not graph.used(node.outputs[index]) and not graph.used(entering)
-
-
-def _settle(node: ir.Node, body: ir.Graph, index: int) -> None:
-    """Let readers of a state that never changes read its initial value."""
-    entering, initial = body.inputs[2 + index], node.inputs[2 + index]
-    if graph.origin(body.outputs[1 + index]) is entering and initial is not None:
-        for user, position in list(entering.uses()):
-            user.replace_input_with(position, initial)
-        node.outputs[index].replace_all_uses_with(initial)
+    return _prune_states(node, body, len(node.inputs) - 2, _LOOP, context)
 
 
 def _prune_scan(node: ir.Node, context: Context) -> int:
     body = node.attributes["body"].as_graph()
     states = len(body.inputs) - graph.attr_int(node, "num_scan_inputs", 0)
-    unread = [i for i in range(states, len(node.outputs)) if not graph.used(node.outputs[i])]
-    if len(unread) == len(node.outputs):
+    if len(node.inputs) != len(body.inputs):  # before version 9 the first gives lengths
         return 0
-    gone = [i for i in unread if _permit(node, i, context)]
+    return _prune_states(node, body, states, _SCAN, context)
+
+
+def _prune_states(
+    node: ir.Node, body: ir.Graph, states: int, places: _Places, context: Context
+) -> int:
+    """Drop states and what is scanned out, but for the last output."""
+    gone_states: list[int] = []
+    gone_scans: list[int] = []
+    kept = len(node.outputs)
+    for index, value in enumerate(node.outputs):
+        state = index < states
+        removable = _removable(node, body, index, places) if state else not graph.used(value)
+        if removable and kept > 1 and _permit(node, index, context):
+            kept -= 1
+            (gone_states if state else gone_scans).append(index)
+    for index in gone_states:
+        _settle(node, body, index, places)
+    gone = [*gone_states, *gone_scans]
     if gone:
-        _drop(body.outputs, gone)
-        lists = [_without(node, name, [i - states for i in gone]) for name in _PER_SCAN_OUTPUT]
-        _rebuild(node, (), gone, [changed for changed in lists if changed is not None])
+        _drop(body.inputs, [places.inputs + i for i in gone_states])
+        _drop(body.outputs, [places.outputs + i for i in gone])
+        lists = [
+            _without(node, name, [i - states for i in gone_scans]) for name in _PER_SCAN_OUTPUT
+        ]
+        changed = [attribute for attribute in lists if attribute is not None]
+        _rebuild(node, [places.inputs + i for i in gone_states], gone, changed)
     return len(gone)
+
+
+def _removable(node: ir.Node, body: ir.Graph, index: int, places: _Places) -> bool:
+    """Return whether a state never changes, or neither the body nor anybody else reads it."""
+    place = places.outputs + index
+    entering, leaving = body.inputs[places.inputs + index], graph.origin(body.outputs[place])
+    if leaving is entering:
+        others = [value for i, value in enumerate(body.outputs) if i != place]
+        known = node.inputs[places.inputs + index] is not None
+        return known and entering not in others and not node.outputs[index].is_graph_output()
+    return not graph.used(node.outputs[index]) and not graph.used(entering)
+
+
+def _settle(node: ir.Node, body: ir.Graph, index: int, places: _Places) -> None:
+    """Let readers of a state that never changes read its initial value."""
+    entering, initial = body.inputs[places.inputs + index], node.inputs[places.inputs + index]
+    if graph.origin(body.outputs[places.outputs + index]) is entering and initial is not None:
+        for user, position in list(entering.uses()):
+            user.replace_input_with(position, initial)
+        node.outputs[index].replace_all_uses_with(initial)
 
 
 _PER_SCAN_OUTPUT = ("scan_output_axes", "scan_output_directions")

@@ -114,6 +114,28 @@ def test_outputs_of_a_scan_that_nothing_reads() -> None:
     assert graph.attr_ints(node, "scan_output_axes") == (0,)
 
 
+@pytest.mark.parametrize("opset", [9, 11, 18])
+def test_state_of_a_scan_that_never_changes(opset: int) -> None:
+    text = """(float[t,3] x, float[3] v, float[3] k) => (float[t,3] y, float[3] z) {
+        a, b, o, y = Scan <num_scan_inputs=1, scan_output_directions=[1, 0],
+            body = n (float[3] s, float[3] r, float[3] row)
+                => (float[3] s2, float[3] r2, float[3] o1, float[3] o2) {
+                s2 = Add(s, row) r2 = Identity(r) o1 = Exp(s2) o2 = Mul(row, r) }>(v, k, x)
+        z = Sub(a, b) }"""
+    model = check(text, "prune-control-flow", ["Add", "Mul", "Scan", "Sub"], opset=opset)
+    node = only(model, "Scan")
+    assert [value and value.name for value in node.inputs] == ["v", "x"]
+    assert [value.name for value in node.outputs] == ["a", "y"]
+    assert graph.attr_ints(node, "scan_output_directions") == (0,)
+
+
+def test_scans_of_version_8_stay() -> None:
+    text = """(float[1,t,3] x, float[1,3] v) => (float[1,3] a) {
+        a, y = Scan <num_scan_inputs=1, body = b (float[3] s, float[3] row)
+            => (float[3] s2, float[3] o1) { s2 = Add(s, row) o1 = Exp(s2) }>(, v, x) }"""
+    unchanged(text, "prune-control-flow", opset=8)
+
+
 def test_a_final_state_that_nothing_reads_stays() -> None:
     text = SCAN.format(outputs="float[t,3] y", results="a, y, b", attributes="")
     model = check(text, "prune-control-flow", ["Add", "Exp", "Scan"])
