@@ -119,24 +119,31 @@ def ints(value: ir.Value | None) -> tuple[int, ...] | None:
     return tuple(int(element) for element in found.reshape(-1))
 
 
+def _shape(value: ir.Value | None) -> ir.Shape | None:
+    """Return the shape of a tensor; a sequence carries that of its elements, which is another."""
+    if value is None or isinstance(value.type, ir.SequenceType | ir.OptionalType):
+        return None
+    return value.shape
+
+
 def dims(value: ir.Value | None) -> tuple[int | str | None, ...] | None:
     """Return a value's shape as integers, names and None; None where the rank is unknown."""
-    if value is None or value.shape is None:
-        return None
-    return tuple(d if isinstance(d, int) else d.value for d in value.shape)
+    shape = _shape(value)
+    return None if shape is None else tuple(d if isinstance(d, int) else d.value for d in shape)
 
 
 def static(value: ir.Value | None) -> tuple[int, ...] | None:
     """Return a value's shape where every dimension is a known integer."""
-    if value is None or value.shape is None:
+    shape = _shape(value)
+    if shape is None or not shape.is_static():
         return None
-    found = tuple(value.shape)
-    return tuple(d for d in found if isinstance(d, int)) if value.shape.is_static() else None
+    return tuple(d for d in shape if isinstance(d, int))
 
 
 def rank(value: ir.Value | None) -> int | None:
     """Return the number of dimensions, where it is known."""
-    return None if value is None or value.shape is None else len(value.shape)
+    shape = _shape(value)
+    return None if shape is None else len(shape)
 
 
 def same_shape(one: ir.Value | None, other: ir.Value | None) -> bool:
