@@ -215,6 +215,73 @@ def test_stays(source: ir.Model) -> None:
     assert stays(source)
 
 
+CACHED = (
+    "(float[B,2,S,4] q, float[B,2,T,4] k, float[B,2,T,4] v, bool[B,1,S,T] m) => (float[B,2,S,4] y)"
+)
+SHARED = CACHED.replace("float[B,2,S,4]", "float[B,6,S,4]")
+ACROSS = "tq = Identity(q) tk = Transpose<perm=[0,1,3,2]>(k)"
+REPEATED = """
+    uk = Unsqueeze(k, two) ek = Expand(uk, times) k6 = Reshape(ek, six)
+    uv = Unsqueeze(v, two) ev = Expand(uv, times) v6 = Reshape(ev, six)
+"""
+OFTEN = {"two": ints(2), "times": ints(1, 1, 3, 1, 1), "six": ints(0, 6, -1, 4)}
+
+
+def test_keys_and_values_from_a_cache() -> None:
+    back = "y = MatMul(w, v)"
+    assert fused(made(head=CACHED, heads=ACROSS, back=back)) == ["Attention", "Identity", "Where"]
+    guarded = made(mask=MASK.replace("low", "lost"), weights=GUARD, head=CACHED, heads=ACROSS,
+                   back=back)  # fmt: skip
+    assert fused(guarded, hide=True).count("Attention") == 1
+
+
+def test_a_mask_of_one_row_is_spread_over_queries_with_heads() -> None:
+    head = CACHED.replace("bool[B,1,S,T]", "bool[B,1,1,T]")
+    left = fused(made(head=head, heads=ACROSS, back="y = MatMul(w, v)"))
+    assert left == ["Attention", "Concat", "Expand", "Identity", "Shape", "Where"]
+
+
+def test_shared_keys_and_values_go_in_once() -> None:
+    heads = f"{REPEATED} {ACROSS.replace('(k)', '(k6)')}"
+    source = made(head=SHARED, heads=heads, back="y = MatMul(w, v6)", numbers=OFTEN)
+    assert fused(source) == ["Attention", "Identity", "Where"]
+
+
+def test_heads_repeated_as_a_whole_stay_repeated() -> None:
+    heads = f"{REPEATED} {ACROSS.replace('(k)', '(k6)')}"
+    numbers = {**OFTEN, "two": ints(1), "times": ints(1, 3, 1, 1, 1)}
+    source = made(head=SHARED, heads=heads, back="y = MatMul(w, v6)", numbers=numbers)
+    left = fused(source)
+    assert left.count("Expand") == 2
+    assert "Attention" in left
+
+
+def test_only_values_are_shared() -> None:
+    heads = f"{REPEATED} {ACROSS}".replace("uk = Unsqueeze(k, two) ek = Expand(uk, times)", "")
+    heads = heads.replace("k6 = Reshape(ek, six)", "")
+    head = SHARED.replace("float[B,2,T,4] k", "float[B,6,T,4] k")
+    left = fused(made(head=head, heads=heads, back="y = MatMul(w, v6)", numbers=OFTEN))
+    assert left == ["Attention", "Expand", "Identity", "Reshape", "Unsqueeze", "Where"]
+
+
+def test_one_head_of_keys_and_values_serves_all_queries() -> None:
+    head = SHARED.replace("float[B,2,T,4]", "float[B,1,T,4]")
+    left = fused(made(head=head, heads=ACROSS, back="y = MatMul(w, v)"))
+    assert left == ["Attention", "Identity", "Where"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        CACHED.replace("float[B,2,T,4]", "float[B,N,T,4]"),
+        SHARED.replace("float[B,6,S,4] q", "float[B,1,S,4] q").replace("[B,2,T", "[B,6,T"),
+    ],
+    ids=["heads of unknown number", "queries that are shared"],
+)
+def test_heads_that_may_not_fit_stay(head: str) -> None:
+    assert stays(made(head=head, heads=ACROSS, back="y = MatMul(w, v)"))
+
+
 def test_without_the_kernel_a_model_stays() -> None:
     source = made()
     shapes.infer(source)
@@ -254,5 +321,8 @@ def test_each_rewrite_is_asked_for() -> None:
     shapes.infer(source)
     context = Context(target=TARGET)
     assert Pipeline.parse("attention").run(source, context) == 2
-    assert [site.rule for site in context.gate.applied] == ["raise-opset", "attention"]
+    assert [site.rule for site in context.gate.applied] == [
+        "raise-opset",
+        "attention:between-projections",
+    ]
     assert Pipeline.parse("attention").run(source, context) == 0
