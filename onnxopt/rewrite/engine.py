@@ -14,6 +14,7 @@ from onnxopt.base import Context, Pass
 from onnxopt.errors import OnnxoptError
 from onnxopt.rewrite.builder import Builder
 from onnxopt.rewrite.match import match
+from onnxopt.rewrite.outputs import undeclared
 from onnxopt.rewrite.pattern import Output
 from onnxopt.rewrite.rule import Decline, Match, Rule
 
@@ -53,8 +54,9 @@ class RulePass(Pass):
         rules = [n for n in self.rules if n.name not in self.skip and n.file not in self.skip]
         names = graph.Names(model)
         changes = 0
-        for home in list(graph.nested(model.graph)):
-            changes += _Rewriting(rules, home, model.opset_imports, names, context).run()
+        with undeclared(model):
+            for home in list(graph.nested(model.graph)):
+                changes += _Rewriting(rules, home, model.opset_imports, names, context).run()
         for function in model.functions.values():
             for home in list(graph.nested(function.graph)):
                 imports = function.opset_imports
