@@ -170,8 +170,11 @@ def test_a_second_root_is_found_through_any_shared_value() -> None:
         def rewrite(self, op: Builder, x: Operand, y: Operand) -> object:
             return op.One(x, _domain="test"), op.Two(y, _domain="test")
 
-    text = """(float[4] a, float[4] b) => (float[4] y, float[4] z) { z = Mul(b, a) y = Exp(a) }"""
-    assert left(rewrite(text, Near)) == ["One", "Two"]
+    text = """(float[4] a, float[4] b) => (float[4] y, float[4] z) {
+        c = Mul(b, a) z = Sin(c) y = Exp(a) }"""
+    model = rewrite(text, Near)
+    assert left(model) == ["One", "Sin", "Two"]
+    assert [node.op_type for node in model.graph if node.op_type != "One"] == ["Two", "Sin"]
 
 
 class Old(Rule):

@@ -236,6 +236,24 @@ class Breaks(onnx_ir.passes.InPlacePass):
         return onnx_ir.passes.PassResult(model, modified=True)
 
 
+class Bare(onnx_ir.passes.FunctionalPass):
+    """Make a model of its own, without the functions."""
+
+    def call(self, model: ir.Model) -> onnx_ir.passes.PassResult:
+        made = onnx_ir.passes.common.InlinePass()(model.clone()).model
+        return onnx_ir.passes.PassResult(made, modified=True)
+
+
+def test_a_new_model_has_the_functions_of_the_new_model() -> None:
+    text = """(float[2] x) => (float[2] y) { y = local.f(x) }
+        <domain: "local", opset_import: ["" : 18]> f (x) => (y) { y = Exp(x) }"""
+    model = model_of(text)
+    model.opset_imports["local"] = 1
+    assert Pipeline.of([Bare()]).run(model, Context(), [Verify(), Honest()]) == 1
+    assert left(model) == ["Exp"]
+    assert not model.functions
+
+
 def test_verification_sees_passes_from_elsewhere() -> None:
     with pytest.raises(VerificationError, match="Breaks"):
         Pipeline.of([Breaks()]).run(model_of(DOUBLED), Context(), [Verify()])

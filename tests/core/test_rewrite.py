@@ -214,6 +214,18 @@ def test_names_are_unique_in_all_graphs() -> None:
     assert len(names) == len(set(names))
 
 
+def test_names_of_weights_are_taken() -> None:
+    text = """(float[4] x) => (float[4] y)
+        <float h = {2}, float k = {3}, float[4] b_const = {1, 2, 3, 4}> {
+        a = Mul(x, h) b = Mul(a, k) y = Add(b, b_const) }"""
+    model = model_of(text)
+    assert rule_pass(ScaledTwice).run(model, Context()) == 1
+    kept = graph.array(model.graph.initializers["b_const"])
+    assert kept is not None
+    assert kept.tolist() == [1, 2, 3, 4]
+    assert len(model.graph.initializers) == 4
+
+
 def test_reports_name_the_rule_that_made_a_node() -> None:
     model = rewrite("(float[4] x) => (float[4] y) { a = Relu(x) y = Exp(a) }", ExpOfRelu)
     assert [node.meta["onnxopt.rule"] for node in model.graph] == ["ExpOfRelu"]

@@ -168,6 +168,20 @@ def test_sizes_that_nobody_knows_do_not_multiply(inferred: bool) -> None:
     assert sum(tensor.nbytes for tensor in held if tensor is not None) <= 4 << 20
 
 
+def test_many_results_that_are_small_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is as large as the weight; without further room they may be 16 times as large."""
+    monkeypatch.setattr("onnxopt.passes.fold_constants._ROOM", 0)
+    steps = [f"k{i} = Constant<value = float {{{i}}}>() w{i} = Add(w, k{i})" for i in range(40)]
+    total = ["t0 = Identity(x)", *(f"t{i + 1} = Add(t{i}, w{i})" for i in range(40))]
+    weight = f"<float[1000] w = {{{', '.join(['1'] * 1000)}}}>"
+    body = " ".join([*steps, *total, "y = Identity(t40)"])
+    model = model_of(f"(float[1000] x) => (float[1000] y) {weight} {{ {body} }}")
+    shapes.infer(model)
+    FoldConstants().run(model, Context(evaluate=EVALUATE))
+    held = [graph.tensor(value) for value in model.graph.initializers.values()]
+    assert 10_000 < sum(tensor.nbytes for tensor in held if tensor is not None) < 80_000
+
+
 def test_quantized_weights_stay() -> None:
     text = """(float[2,2] x) => (float[2,2] y)
         <float[2,2] w = {1, 2, 3, 4}, float s = {0.1}, int8 z = {0}> {

@@ -6,6 +6,8 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt import graph
+from onnxopt.base import Context
+from onnxopt.pipeline import Pipeline
 from tests.passes.tools import check, model_of, unchanged
 
 GO = "on = Identity(go)"
@@ -74,7 +76,7 @@ def test_the_last_output_stays() -> None:
     text = """(float[3] x) => (float[3] y) {
         m = Constant<value = int64 {3}>() u = Loop(m, , x) <
             body = b (int64 i, bool go, float[3] s) => (bool on, float[3] t) {
-                on = Identity(go) t = Exp(s) }> y = Neg(x) }"""
+                on = Identity(go) t = Exp(x) }> y = Neg(x) }"""
     unchanged(text, "prune-control-flow")
 
 
@@ -93,6 +95,14 @@ def test_unchanged_state_that_is_also_scanned_out() -> None:
     text = loop("a, b, c", body, then="d = ReduceSum<keepdims=0>(c, z) y = Add(d, b)")
     text = text.replace("m = Const", "z = Constant<value_ints=[0]>() m = Const")
     check(text, "prune-control-flow", ["Add", "Add", "Identity", "Identity", "Loop", "ReduceSum"])
+
+
+def test_unchanged_state_that_the_body_hands_on_at_two_places_stays() -> None:
+    model = model_of(loop("y, b, c", "s2 = Add(s, r) r2 = Neg(r) seen = Neg(r)"))
+    (body,) = graph.subgraphs(only(model, "Loop"))
+    body.outputs[2] = body.outputs[3] = body.inputs[3]
+    model.graph.outputs.append(only(model, "Loop").outputs[2])
+    assert Pipeline.parse("prune-control-flow").run(model, Context()) == 0
 
 
 SCAN = """(float[t,3] x, float[3] v) => ({outputs}) {{
