@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq
 DEMO := examples/digits.onnx
 SAMPLES := --samples examples/digits_samples
 
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint types check bench clean torch
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -30,6 +30,9 @@ types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/mypy --strict
 
 check: lint types test ## all three
+
+torch: $(VENV)/.dev ## install torch, for the tests of its exporters (the others skip without it)
+	@$(PIP) 'torch==2.13.0'
 
 bench: ## list the benchmarks, each with what it shows
 	@for file in benchmarks/[a-z]*.py; do \

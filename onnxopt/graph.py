@@ -278,6 +278,8 @@ def replace(old: ir.Value, new: ir.Value, *, fresh: bool = False) -> None:
         new.shape = old.shape
     if output or new.type is None:
         new.type = old.type
+    if output:
+        new.metadata_props.update(old.metadata_props)
     if output or fresh:
         name, old.name = old.name, None
         new.name = name
