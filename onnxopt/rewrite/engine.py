@@ -159,7 +159,7 @@ class _Rewriting:
         except Decline:
             builder.drop()
             return None
-        kept = _kept_outputs(builder, node, olds, news)
+        kept = None if _reshaped(olds, news) else _kept_outputs(builder, node, olds, news)
         if kept is None or not self.context.gate.permit(named.name, base):
             builder.drop()
             self.refused.add((named.name, node))
@@ -210,6 +210,25 @@ def _outputs(rule: Rule, found: Match) -> list[ir.Value]:
         op, index = (output.op, output.index) if isinstance(output, Output) else (output, 0)
         values.append(found.nodes[id(op)].outputs[index])
     return values
+
+
+def _reshaped(olds: Sequence[ir.Value], news: Sequence[ir.Value]) -> bool:
+    """Return whether a new value is known to have another shape than the old one.
+
+    So it is where a constant in the match has more axes than what it is combined with.
+    """
+    for old, new in zip(olds, news, strict=True):
+        before, after = graph.dims(old), graph.dims(new)
+        if before is not None and after is not None and not _may_equal(before, after):
+            return True
+    return False
+
+
+def _may_equal(before: Sequence[int | str | None], after: Sequence[int | str | None]) -> bool:
+    if len(before) != len(after):
+        return False
+    pairs = zip(before, after, strict=True)
+    return all(a == b or not isinstance(a, int) or not isinstance(b, int) for a, b in pairs)
 
 
 def _kept_outputs(

@@ -120,7 +120,7 @@ def _solve_op(
         return _solve(goals, state, home) if state.nodes[id(op)] is node else None
     if node.op_type not in op.op_types or node.domain != op.domain or node.graph is not home:
         return None
-    orders = [order for order in _orders(op, node) if _plausible(order, home)]
+    orders = [order for order in _orders(op, node) if _plausible(order, node)]
     if not orders:
         return None
     state = state.copy()
@@ -136,15 +136,32 @@ def _solve_op(
     return None
 
 
-def _plausible(goals: tuple[Goal, ...], home: ir.Graph | None) -> bool:
+def _plausible(goals: tuple[Goal, ...], user: ir.Node) -> bool:
     """Return whether the operators one step further back are right, before anything is bound."""
     for pattern, value in goals:
         op = pattern.op if isinstance(pattern, Output) else pattern
         if isinstance(op, Op):
             node = value.producer() if isinstance(value, ir.Value) else None
-            if node is None or node.op_type not in op.op_types or node.graph is not home:
+            if node is None or node.op_type not in op.op_types or node.graph is not user.graph:
                 return False
+        elif isinstance(op, Number) and isinstance(value, ir.Value) and _enlarges(value, user):
+            return False
     return True
+
+
+def _enlarges(number: ir.Value, user: ir.Node) -> bool:
+    """Return whether broadcasting with a constant of one number may give a larger shape.
+
+    A pattern's numbers have no shape, and what takes their place is as large as the rest.
+    """
+    found = graph.tensor(number)
+    shape = () if found is None else found.shape.numpy()
+    if shape in ((), (1,)):
+        return False
+    others = [value for value in user.inputs if value is not None and value is not number]
+    if set(shape) == {1}:
+        return not any((graph.rank(other) or 0) >= len(shape) for other in others)
+    return not any(graph.same_shape(other, user.outputs[0]) for other in others)
 
 
 def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:

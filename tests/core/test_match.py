@@ -107,7 +107,7 @@ class AddsTwo(Rule):
         ("float16", Halved, "float16 {14400}", False),
         ("double", Halved, "double {0.5}", True),
         ("int64", AddsTwo, "int64 {2}", True),
-        ("int32", AddsTwo, "int32[2,1] {2, 2}", True),
+        ("int32", AddsTwo, "int32[4] {2, 2, 2, 2}", True),
         ("int64", AddsTwo, "int64 {3}", False),
         ("float", AddsTwo, "float {2}", True),
     ],
