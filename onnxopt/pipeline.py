@@ -145,10 +145,12 @@ def _parse_step(tokens: Tokens) -> Step:
         return Repeat(inner)
     if ":" in name:
         return _foreign(name, tokens)
-    if name not in catalogue.passes():
-        known = ("repeat", *catalogue.passes())
-        tokens.fail(f"unknown pass '{name}'{nearest(name, known)}", back=1)
-    kind = catalogue.find_pass(name)
+    try:
+        kind = catalogue.find_pass(name)
+    except UsageError as problem:
+        known = catalogue.passes()
+        unknown = f"unknown pass '{name}'{nearest(name, ('repeat', *known))}"
+        tokens.fail(str(problem) if name in known else unknown, back=1)
     return kind(**read_options(tokens, kind, name))
 
 
