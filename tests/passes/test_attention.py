@@ -32,7 +32,7 @@ BACK = "o = MatMul(w, tv) to = Transpose<perm=[0,2,1,3]>(o) y = Reshape(to, join
 GUARD = "w0 = Softmax<axis=-1>(z) n = IsNaN(w0) w = Where(n, zero, w0)"
 PLAIN = "w = Softmax<axis=-1>(z)"
 NUMBERS = {
-    "split": ints(0, 0, 2, 4),
+    "split": ints(0, 0, 4, 2),
     "join": ints(0, 0, 8),
     "half": number(0.7),
     "zero": number(0),
@@ -147,10 +147,10 @@ def test_a_mask_that_hides_nothing_is_dropped() -> None:
 
 
 def test_heads_of_values_may_have_another_size() -> None:
-    head = HEAD.replace("float[B,T,8] v", "float[B,T,6] v")
-    head = head.replace("float[B,S,8] y", "float[B,S,6] y")
+    head = HEAD.replace("float[B,T,8] v", "float[B,T,4] v")
+    head = head.replace("float[B,S,8] y", "float[B,S,4] y")
     heads = HEADS.replace("Reshape(v, split)", "Reshape(v, narrow)")
-    numbers = {"narrow": ints(0, 0, 2, 3), "join": ints(0, 0, 6)}
+    numbers = {"narrow": ints(0, 0, 4, 1), "join": ints(0, 0, 4)}
     source = made(head=head, heads=heads, numbers=numbers)
     assert fused(source) == ["Attention", "Where"]
 
@@ -172,20 +172,21 @@ def test_rows_flattened_behind_it() -> None:
         made(head=HEAD.replace("bool[B,1,S,T]", "bool[B,1,S,1]")),
         made(head=HEAD.replace("bool[B,1,S,T]", "bool[B,1,S,N]")),
         made(weights=PLAIN.replace("-1", "2")),
+        made(numbers={"split": ints(0, 0, 2, 4)}),
         made(weights=GUARD.replace("zero", "half")),
         made(weights=GUARD.replace("IsNaN(w0)", "IsInf(w0)")),
         made(weights=GUARD.replace("IsNaN(w0)", "IsNaN(z)")),
         made("sq = Mul(tq, half) p = MatMul(sq, tk)", numbers={"half": number(-0.7)}),
         made(
             heads=HEADS.replace("Reshape(k, split)", "Reshape(k, one)"),
-            numbers={"one": ints(0, 0, 1, 4)},
-            head=HEAD.replace("float[B,T,8] k", "float[B,T,4] k"),
+            numbers={"one": ints(0, 0, 1, 2)},
+            head=HEAD.replace("float[B,T,8] k", "float[B,T,2] k"),
         ),
         made(head=HEAD.replace("float[B,S,8] q", "float[1,S,8] q")),
-        made(head=HEAD.replace("(float[B,S,8] y)", "(float[B,S,8] y, float[B,2,S,T] w)")),
-        made(head=HEAD.replace("(float[B,S,8] y)", "(float[B,S,8] y, float[B,2,S,T] p)")),
+        made(head=HEAD.replace("(float[B,S,8] y)", "(float[B,S,8] y, float[B,4,S,T] w)")),
+        made(head=HEAD.replace("(float[B,S,8] y)", "(float[B,S,8] y, float[B,4,S,T] p)")),
         made(
-            head=HEAD.replace("float[B,S,8] y", "float[B,S,2,4] y"),
+            head=HEAD.replace("float[B,S,8] y", "float[B,S,4,2] y"),
             numbers={"join": ints(0, 0, 0, -1)},
         ),
         made(
@@ -199,6 +200,7 @@ def test_rows_flattened_behind_it() -> None:
         "a mask of one column",
         "a mask of any length",
         "a softmax of columns",
+        "few heads",
         "a guard by another number",
         "a guard against infinity",
         "a guard of the scores",
@@ -216,15 +218,15 @@ def test_stays(source: ir.Model) -> None:
 
 
 CACHED = (
-    "(float[B,2,S,4] q, float[B,2,T,4] k, float[B,2,T,4] v, bool[B,1,S,T] m) => (float[B,2,S,4] y)"
+    "(float[B,4,S,4] q, float[B,4,T,4] k, float[B,4,T,4] v, bool[B,1,S,T] m) => (float[B,4,S,4] y)"
 )
-SHARED = CACHED.replace("float[B,2,S,4]", "float[B,6,S,4]")
+SHARED = CACHED.replace("float[B,4,S,4]", "float[B,12,S,4]")
 ACROSS = "tq = Identity(q) tk = Transpose<perm=[0,1,3,2]>(k)"
 REPEATED = """
-    uk = Unsqueeze(k, two) ek = Expand(uk, times) k6 = Reshape(ek, six)
-    uv = Unsqueeze(v, two) ev = Expand(uv, times) v6 = Reshape(ev, six)
+    uk = Unsqueeze(k, two) ek = Expand(uk, times) k6 = Reshape(ek, all)
+    uv = Unsqueeze(v, two) ev = Expand(uv, times) v6 = Reshape(ev, all)
 """
-OFTEN = {"two": ints(2), "times": ints(1, 1, 3, 1, 1), "six": ints(0, 6, -1, 4)}
+OFTEN = {"two": ints(2), "times": ints(1, 1, 3, 1, 1), "all": ints(0, 12, -1, 4)}
 
 
 def test_keys_and_values_from_a_cache() -> None:
@@ -258,14 +260,14 @@ def test_heads_repeated_as_a_whole_stay_repeated() -> None:
 
 def test_only_values_are_shared() -> None:
     heads = f"{REPEATED} {ACROSS}".replace("uk = Unsqueeze(k, two) ek = Expand(uk, times)", "")
-    heads = heads.replace("k6 = Reshape(ek, six)", "")
-    head = SHARED.replace("float[B,2,T,4] k", "float[B,6,T,4] k")
+    heads = heads.replace("k6 = Reshape(ek, all)", "")
+    head = SHARED.replace("float[B,4,T,4] k", "float[B,12,T,4] k")
     left = fused(made(head=head, heads=heads, back="y = MatMul(w, v6)", numbers=OFTEN))
     assert left == ["Attention", "Expand", "Identity", "Reshape", "Unsqueeze", "Where"]
 
 
 def test_one_head_of_keys_and_values_serves_all_queries() -> None:
-    head = SHARED.replace("float[B,2,T,4]", "float[B,1,T,4]")
+    head = SHARED.replace("float[B,4,T,4]", "float[B,1,T,4]")
     left = fused(made(head=head, heads=ACROSS, back="y = MatMul(w, v)"))
     assert left == ["Attention", "Identity", "Where"]
 
@@ -273,8 +275,8 @@ def test_one_head_of_keys_and_values_serves_all_queries() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        CACHED.replace("float[B,2,T,4]", "float[B,N,T,4]"),
-        SHARED.replace("float[B,6,S,4] q", "float[B,1,S,4] q").replace("[B,2,T", "[B,6,T"),
+        CACHED.replace("float[B,4,T,4]", "float[B,N,T,4]"),
+        SHARED.replace("float[B,12,S,4] q", "float[B,1,S,4] q").replace("[B,4,T", "[B,12,T"),
     ],
     ids=["heads of unknown number", "queries that are shared"],
 )
