@@ -146,6 +146,8 @@ def _terms(equation: str, operands: Sequence[ir.Value]) -> tuple[list[str], str]
     """Return the letters of each operand and of the result, an ellipsis spelled out."""
     given, arrow, out = equation.replace(" ", "").partition("->")
     terms = given.split(",")
+    if len(terms) != len(operands):
+        raise Decline("the equation does not fit the operands")
     if not arrow:
         single = {letter for letter in given if letter.isalpha() and given.count(letter) == 1}
         out = ("..." if "..." in given else "") + "".join(sorted(single))

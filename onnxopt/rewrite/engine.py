@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NoReturn
@@ -20,6 +21,11 @@ from onnxopt.rewrite.rule import Decline, Match, Rule
 
 _PATIENCE = 50
 """Rewrites a node of a graph after which a set of rules counts as one that never comes to rest."""
+
+_MALFORMED = (ArithmeticError, IndexError, TypeError, ValueError)
+"""What a rule may run into at a node that breaks its operator's definition."""
+
+_log = logging.getLogger(__name__)
 
 
 class NamedRule:
@@ -50,19 +56,28 @@ class RulePass(Pass):
         return dataclasses.replace(self, skip=tuple(sorted(skip)))
 
     def run(self, model: ir.Model, context: Context) -> int:
-        """Apply the rules in every graph, subgraph and function; return how often they did."""
+        """Apply the rules in every graph, subgraph and function; return how often they did.
+
+        A function of which some attributes depend on the call stays until it is inlined.
+        """
         rules = [n for n in self.rules if n.name not in self.skip and n.file not in self.skip]
         names = graph.Names(model)
         changes = 0
         with undeclared(model):
             for home in list(graph.nested(model.graph)):
                 changes += _Rewriting(rules, home, model.opset_imports, names, context).run()
-        for function in model.functions.values():
+        for function in filter(_decided, model.functions.values()):
             for home in list(graph.nested(function.graph)):
                 imports = function.opset_imports
                 scope = _Rewriting(rules, home, imports, names, context, in_function=True)
                 changes += scope.run()
         return changes
+
+
+def _decided(function: ir.Function) -> bool:
+    """Return whether no attribute within a function depends on its call."""
+    nodes = (node for home in graph.nested(function.graph) for node in home)
+    return not any(each.is_ref() for node in nodes for each in node.attributes.values())
 
 
 class _Rewriting:
@@ -158,6 +173,11 @@ class _Rewriting:
             news = named.rule.apply(builder, node, found)
         except Decline:
             builder.drop()
+            return None
+        except _MALFORMED as problem:
+            _log.warning("%s leaves '%s' as it is: %s", named.name, base, problem)
+            builder.drop()
+            self.refused.add((named.name, node))
             return None
         kept = None if _reshaped(olds, news) else _kept_outputs(builder, node, olds, news)
         if kept is None or not self.context.gate.permit(named.name, base):

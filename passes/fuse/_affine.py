@@ -99,7 +99,8 @@ def read(node: ir.Node) -> Layer:
             rank = graph.rank(node.inputs[0])
             if weight.ndim != 2 or rank == 1:
                 raise Decline("not a product with a matrix")
-            return Layer(node, weight, None, weight.shape[1], rank or 2, (rank or 2) - 1)
+            least = rank or 1  # of an unknown rank no more is certain
+            return Layer(node, weight, None, weight.shape[1], least, least - 1)
         case _:
             raise Decline("not an affine layer")
 

@@ -13,6 +13,9 @@ from onnxopt.rewrite import Builder, Decline
 EVERYTHING = 2**31 - 1
 """Exporters write this, or a larger number, for the end of a slice that has no end."""
 
+_FARTHEST = 2**63 - 1
+"""The largest number that a slice can be given."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -29,11 +32,11 @@ class Cut:
 
     def then(self, outer: Cut) -> Cut:
         """Return this slice and then another of its result as one; both must be plain."""
-        start = self.start + outer.start * self.step
+        start = min(self.start + outer.start * self.step, _FARTHEST)
         end = self.end
         if outer.end < EVERYTHING:
             end = min(end, self.start + outer.end * self.step)
-        return Cut(start, end, self.step * outer.step)
+        return Cut(start, end, min(self.step * outer.step, _FARTHEST))
 
 
 def operand(node: ir.Node, index: int, name: str) -> tuple[int, ...] | None:

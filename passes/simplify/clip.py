@@ -31,7 +31,8 @@ def _clip(op: Builder, x: ir.Value, bounds: _Bounds) -> ir.Value:
     if x.dtype is None:
         raise Decline("the type is not known")
     kind = x.dtype.numpy()
-    low, high = (None if math.isinf(b) else np.asarray(b, dtype=kind) for b in bounds)
+    low = None if bounds[0] == -math.inf else np.asarray(bounds[0], dtype=kind)
+    high = None if bounds[1] == math.inf else np.asarray(bounds[1], dtype=kind)
     return op.Clip(x, low) if high is None else op.Clip(x, low, high)
 
 

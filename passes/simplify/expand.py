@@ -71,7 +71,11 @@ class ExpandExpand(Rule):
         first, second = graph.ints(inner), graph.ints(outer)
         if first is None or second is None:
             raise Decline("the shapes are not constant")
-        return op.Expand(x, np.array(np.broadcast_shapes(first, second), dtype=np.int64))
+        try:
+            both = np.broadcast_shapes(first, second)
+        except ValueError as problem:
+            raise Decline("the shapes do not go together") from problem
+        return op.Expand(x, np.array(both, dtype=np.int64))
 
 
 class KnownShape(Rule):
