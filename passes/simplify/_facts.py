@@ -16,6 +16,9 @@ Extent: TypeAlias = int | Dim | None
 FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16))
 """Types in which constants may be merged: numpy computes in them, or in a wider one."""
 
+LARGE = 1024
+"""From here on a summand may be there to cancel the input."""
+
 
 def extents(value: ir.Value | None) -> tuple[Extent, ...] | None:
     """Return a shape as integers, polynomials over named extents, and None; None without a rank."""
@@ -118,14 +121,19 @@ def float_array(value: ir.Value, *, at_most: int | None = None) -> np.ndarray:
 
 
 def sum_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the sum; raises Decline where large numbers cancel, which is how floats are rounded.
+    """Return the sum; raises Decline where what is added to a large number matters.
 
-    ``(x + 1.5 * 2**23) - 1.5 * 2**23`` is ``x`` rounded to an integer.
+    ``(x + 1.5 * 2**23) - 1.5 * 2**23`` is ``x`` rounded to an integer, and ``(x - 1e6) + 0.3`` is
+    exact for an ``x`` near 1e6, where ``x - 999999.7`` is not.
     """
     result: np.ndarray = one + other
     large = np.maximum(np.abs(one), np.abs(other))
-    if ((large >= 1024) & (np.abs(result) < large / 2)).any():
+    if ((large >= LARGE) & (np.abs(result) < large / 2)).any():
         raise Decline("may round on purpose")
+    with np.errstate(over="ignore"):
+        exact = (result == result.astype(np.float32)) | (one == 0) | (other == 0)
+    if ((large >= LARGE) & ~exact).any():
+        raise Decline("the smaller summand would be rounded")
     return result
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt.passes.simplify._facts import float_array, merged, sum_of
-from onnxopt.rewrite import Builder, Const, Op, PatternOps, Rule, Var
+from onnxopt.passes.simplify._facts import LARGE, float_array, merged, sum_of
+from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 _LARGEST = 1 << 20
 
@@ -39,5 +39,7 @@ class ShiftedAffine(Rule):
 
     def rewrite(self, op: Builder, x: ir.Value, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         before, factor, after = _arrays(a, b, c)
+        if (np.abs(before) >= LARGE).any():
+            raise Decline("the sum may be far smaller than its parts")
         shift = merged(sum_of(before * factor, after), a, before, factor, after)
         return op.Add(op.Mul(x, b), shift)

@@ -182,3 +182,18 @@ def test_half_precision_is_merged_in_double() -> None:
     tensor = constant.const_value
     assert tensor is not None
     assert tensor.numpy() == np.float16(np.float64(np.float16(1.1)) ** 2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "t = Add(x, a) y = Add(t, c)",
+        "t = Add(x, a) u = Mul(t, b) y = Add(u, c)",
+    ],
+)
+def test_large_summands_that_cancel_the_input_stay(body: str) -> None:
+    numbers = "".join(
+        f"{name} = Constant<value=float {{{number}}}>() "
+        for name, number in (("a", -1000000), ("b", 1000), ("c", 0.3))
+    )
+    unchanged(f"(float[4] x) => (float[4] y) {{ {numbers} {body} }}", "simplify")
