@@ -39,6 +39,8 @@ class UnrollLoops(Pass):
         """Return how often a loop always runs, 0 where that varies or is too much."""
         trips = graph.ints(node.inputs[0])
         body = node.attributes["body"].as_graph()
+        if len(body.inputs) != max(2, len(node.inputs)) or not body.outputs:
+            return 0
         start = node.inputs[1] if len(node.inputs) > 1 else None
         starts = start is None or graph.scalar(start) == 1
         goes_on = graph.origin(body.outputs[0])

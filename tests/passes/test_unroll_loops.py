@@ -147,3 +147,9 @@ def test_a_loop_without_states() -> None:
     model = model_of(text)  # ONNX Runtime wants the second input, ONNX does not
     assert Pipeline.parse("unroll-loops, dce").run(model, Context()) > 0
     assert sorted(node.op_type for node in model.graph if node.op_type != "Constant") == ops
+
+
+def test_a_body_without_its_condition_stays() -> None:
+    text = """(float[2] x) => (float[2] y) { n = Constant<value = int64 {2}>()
+        y = Loop(n, , x)<body = b (int64 i) => (float[2] o) { o = Identity(x) }> }"""
+    assert Pipeline.parse("unroll-loops").run(model_of(text), Context()) == 0
