@@ -124,11 +124,6 @@ def _traced(source: ir.Value) -> tuple[int | None, tuple[int, ...]]:
     return (max(1, min(below)) if below else None), tuple(choices)
 
 
-def _constants(value: ir.Value | None) -> tuple[int, ...]:
-    found = array(value, at_most=4096)
-    return () if found is None else tuple(int(element) for element in found.flat)
-
-
 def _shift(node: ir.Node, at: int) -> int | None:
     """Return what a node adds to the elements it hands on; None where it makes something else."""
     if (node.op_type in _MOVES and at == 0) or node.op_type == "Concat":

@@ -9,9 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.passes.fuse._affine import FLOATS
 from onnxopt.rewrite import Attr, Builder, Decline, Op, PatternOps, Rule, Var
-
-_FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE))
 
 
 class OneOperand(Rule):
@@ -169,7 +168,7 @@ def _spelled(term: str, value: ir.Value, spare: list[str]) -> str:
 
 def _check(operands: Sequence[ir.Value], terms: Sequence[str], out: str) -> None:
     """Decline repeated letters, and letters that may stand for different sizes."""
-    if operands[0].dtype not in _FLOATS:
+    if operands[0].dtype not in FLOATS:
         raise Decline("not known to be floating-point numbers")
     if any(len(set(letters)) < len(letters) for letters in (*terms, out)):
         raise Decline("a diagonal is taken")

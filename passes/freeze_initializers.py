@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import onnx_ir as ir
 
 from onnxopt.base import Context, Pass
@@ -18,8 +16,6 @@ class FreezeInitializers(Pass):
     Before version 4 of the file format every initializer had to be an input too. From version 4 on
     such an input is a default which a caller may override; with ``overridable`` it is frozen too.
     """
-
-    changes_signature: ClassVar[bool] = False
 
     overridable: bool = False
 

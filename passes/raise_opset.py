@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import onnx_ir as ir
 
 from onnxopt import graph, io
@@ -16,8 +14,6 @@ _LARGE = 1024
 
 class RaiseOpset(Pass):
     """Raise the default operator set to version ``to``, where the model's is older."""
-
-    changes_signature: ClassVar[bool] = False
 
     to: int = 20
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal as Choice
 
 from onnxopt.errors import UsageError
 
@@ -151,5 +150,4 @@ class PatternOps:
         return trace
 
 
-Kind = Choice["Var", "Const", "Opt", "Rest"]
 KINDS: dict[str, type[Var]] = {"Var": Var, "Const": Const, "Opt": Opt, "Rest": Rest}
