@@ -8,7 +8,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt import graph
+from onnxopt import graph, shapes
 from onnxopt.passes.fuse import _magnitude
 from onnxopt.rewrite import Builder, Decline
 
@@ -17,7 +17,7 @@ _HIDDEN = float(np.finfo(np.float32).min) / 2
 one that attends to nothing and gives zeros, where ONNX says that it attends to everything alike;
 at half of that, scores vanish in rounding just the same, and the two agree."""
 
-Dims = tuple[int | str | None, ...]
+Extents = tuple[int | shapes.Dim | None, ...]
 
 
 @dataclasses.dataclass
@@ -50,7 +50,7 @@ def read(weights: ir.Value) -> Found:
         raise Decline("the scale is not positive")
     found = Found(query, key, scale, mask, guarded)
     if mask is not None:
-        found.spread = _check_mask(mask, graph.dims(product))
+        found.spread = _check_mask(mask, extents(product))
     return found
 
 
@@ -116,16 +116,24 @@ def unmoved(value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
     return operand(node, 0)
 
 
-def known(value: ir.Value) -> Dims:
-    found = graph.dims(value)
+def extents(value: ir.Value) -> Extents | None:
+    """Return a value's shape, names read as what they stand for; None where its rank is unknown."""
+    dims = graph.dims(value)
+    if dims is None:
+        return None
+    return tuple(shapes.parse_dim(d) if isinstance(d, str) else d for d in dims)
+
+
+def known(value: ir.Value) -> Extents:
+    found = extents(value)
     if found is None or len(found) != 4 or None in found or 0 in found:
         raise Decline("a dimension is unknown or nothing")
     return found
 
 
-def _check_mask(mask: ir.Value, scores: Dims | None) -> bool:
+def _check_mask(mask: ir.Value, scores: Extents | None) -> bool:
     """Return whether a mask is one row for all queries; Decline one of another shape."""
-    dims = graph.dims(mask)
+    dims = extents(mask)
     if dims is None or scores is None or not 2 <= len(dims) <= 4 or None in dims:
         raise Decline("the mask's shape is unknown")
     full = (1,) * (4 - len(dims)) + dims

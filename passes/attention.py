@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnxopt import graph, shapes
 from onnxopt.base import Context, Gate
 from onnxopt.passes import _attention
-from onnxopt.passes._attention import Dims
+from onnxopt.passes._attention import Extents, extents
 from onnxopt.passes.raise_opset import RaiseOpset
 from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rest, Rule, RulePass, Var
 from onnxopt.rewrite.engine import NamedRule
@@ -119,7 +119,7 @@ def _attend(
     return made
 
 
-def _fitting(q: Dims, k: Dims, v: Dims) -> int:
+def _fitting(q: Extents, k: Extents, v: Extents) -> int:
     """Return how many heads queries ``[b, s, n, h]`` have, a multiple of those of keys and values.
 
     Declines batches and lengths that may differ.
@@ -138,7 +138,7 @@ def _fitting(q: Dims, k: Dims, v: Dims) -> int:
     return heads
 
 
-def _swapped(dims: Dims) -> Dims:
+def _swapped(dims: Extents) -> Extents:
     return dims[0], dims[2], dims[1], dims[3]
 
 
@@ -148,7 +148,7 @@ def _rows(op: Builder, x: ir.Value, heads: int) -> ir.Value:
     width = heads * dims[3] if isinstance(dims[3], int) else None
     node = x.producer()
     source = node.inputs[0] if node is not None and node.op_type == "Reshape" else None
-    if source is not None and graph.dims(source) == (*dims[:2], width):
+    if source is not None and extents(source) == (*dims[:2], width):
         return source
     return op.Reshape(x, np.array([0, 0, width], np.int64))
 
@@ -161,13 +161,13 @@ def _unrepeated(x: ir.Value) -> ir.Value:
     if reshape is None or expand is None or unsqueeze is None:
         return x
     few = _attention.operand(unsqueeze, 0)
-    after, wide, dims = graph.dims(x), graph.dims(expand.outputs[0]), graph.dims(few)
+    after, wide, dims = extents(x), extents(expand.outputs[0]), extents(few)
     if after is None or wide is None or dims is None or len(dims) != 4 or len(wide) != 5:
         return x
     heads, times = dims[1], wide[2]
     if not (isinstance(heads, int) and isinstance(times, int)) or None in (*after, *wide):
         return x
-    single = graph.dims(unsqueeze.outputs[0]) == (*dims[:2], 1, *dims[2:])
+    single = extents(unsqueeze.outputs[0]) == (*dims[:2], 1, *dims[2:])
     spread = wide == (*dims[:2], times, *dims[2:])
     return few if single and spread and after == (dims[0], heads * times, *dims[2:]) else x
 

@@ -155,6 +155,14 @@ def test_heads_of_values_may_have_another_size() -> None:
     assert fused(source) == ["Attention", "Where"]
 
 
+def test_one_extent_by_two_names() -> None:
+    source = made()
+    shapes.infer(source)
+    mask = next(node for node in source.graph if node.op_type == "Where").outputs[0]
+    mask.shape = ir.Shape(["B", 1, "S", "(T*2)//2"])
+    assert Pipeline.parse("attention").run(source, Context(target=TARGET)) == 2
+
+
 def test_rows_flattened_behind_it() -> None:
     head = HEAD.replace("float[B,S,8] y", "float[R,8] y")
     assert fused(made(head=head, numbers={"join": ints(-1, 8)})) == [
