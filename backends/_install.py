@@ -8,8 +8,8 @@ import re
 import textwrap
 
 GET = {
-    "CPUExecutionProvider": 'pip install "onnxopt[cpu]"',
-    "CUDAExecutionProvider": 'pip install "onnxopt[gpu]"',
+    "CPUExecutionProvider": "pip install onnxruntime",
+    "CUDAExecutionProvider": 'pip install "onnxruntime-gpu[cuda,cudnn]"',
     "OpenVINOExecutionProvider": "pip install onnxruntime-openvino",
     "DmlExecutionProvider": "pip install onnxruntime-directml",
     "QNNExecutionProvider": "pip install onnxruntime-qnn",
@@ -19,6 +19,7 @@ LEAST_OPSET = 22  # of the oldest runtime that the extras allow
 _LOCATION = re.compile(
     r"^(?:Exception during initialization: )?\S+\.(?:cc|cpp|h|hpp):\d+ .*?\)(?: const)? "
 )
+_PLACE = re.compile(r"/onnxruntime_src/\S+?:\d+ .*?\)(?: const)? ")
 _STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 
 
@@ -118,4 +119,4 @@ def runtime_errors() -> tuple[type[Exception], ...]:
 def one_line(error: Exception) -> str:
     """Return a runtime's message without status codes and C++ places, on one line."""
     text = _STATUS.sub("", str(error).strip())
-    return textwrap.shorten(_LOCATION.sub("", text), 400, placeholder=" …")
+    return textwrap.shorten(_PLACE.sub("", _LOCATION.sub("", text)), 400, placeholder=" …")

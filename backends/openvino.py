@@ -49,7 +49,7 @@ class Openvino(Backend):
     def unavailable(cls) -> str | None:
         """Say how to get the runtime when it is not there."""
         if importlib.util.find_spec("openvino") is None:
-            return 'openvino is not installed: pip install "onnxopt[openvino]"'
+            return "openvino is not installed: pip install openvino"
         return None
 
     def open(self, model: ir.Model | Path) -> OpenvinoSession:

@@ -13,6 +13,10 @@ __version__ = "0.1.0"
 __all__ = ["bench", "load", "optimize", "optimize_with_report", "save"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: importing onnxopt costs nothing."""
     if name not in __all__:

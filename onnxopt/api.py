@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxopt import measure
+from onnxopt.errors import UsageError
 from onnxopt.io import from_proto, load, save
 from onnxopt.lossless import Request, run
 from onnxopt.measure import BenchReport, Effort
@@ -79,8 +80,8 @@ def optimize_with_report(
     request = Request(
         target=target,
         pipeline=pipeline,
-        skip=tuple(skip),
-        shapes=tuple(shapes),
+        skip=(skip,) if isinstance(skip, str) else tuple(skip),
+        shapes=(shapes,) if isinstance(shapes, str) else tuple(shapes),
         opset=opset,
         samples=Path(samples) if isinstance(samples, str) else samples,
         verify=verify,
@@ -93,11 +94,13 @@ def optimize_with_report(
 def _source(model: Source) -> ir.Model | Path:
     if isinstance(model, onnx.ModelProto):
         return from_proto(model)
+    if not isinstance(model, ir.Model | Path | str):
+        raise UsageError(f"a model is a path, an onnx.ModelProto or an ir.Model, not {model!r:.60}")
     return Path(model) if isinstance(model, str) else model
 
 
 def bench(
-    *models: ir.Model | Path | str,
+    *models: Source,
     samples: Path | str | None = None,
     provider: str = "cpu",
     threads: int = 0,
@@ -119,11 +122,12 @@ def bench(
         return measure.bench(variants, feeds=feeds, effort=Effort(budget_s=budget), seed=seed)
 
 
-def _file(model: ir.Model | Path | str, number: int, stack: contextlib.ExitStack) -> Path:
+def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:
     """Return the file of a model; one in memory is written to a folder of its own."""
-    if not isinstance(model, ir.Model):
-        return Path(model)
+    source = _source(model)
+    if isinstance(source, Path):
+        return source
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-"))
     path = Path(folder) / f"model_{number + 1}.onnx"
-    save(model, path)
+    save(source, path)
     return path

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import inspect
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -63,6 +64,24 @@ def targets() -> tuple[str, ...]:
     return tuple(sorted({*_files("backends"), *_plugins("backends")}))
 
 
+def _import(name: str) -> ModuleType:
+    """Import a pass or target; a mistake in its file is reported with the place.
+
+    Raises UsageError, in one line.
+    """
+    try:
+        return importlib.import_module(name)
+    except (ArithmeticError, ImportError, LookupError, NameError, SyntaxError) as problem:
+        error: BaseException = problem
+    except (AttributeError, TypeError, ValueError) as problem:
+        error = problem
+    frames = traceback.extract_tb(error.__traceback__)
+    line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno
+    file = error.filename if isinstance(error, SyntaxError) else frames[-1].filename
+    reason = error.msg if isinstance(error, SyntaxError) else error
+    raise UsageError(f"{file}, line {line}: {reason}; mend the file") from error
+
+
 @functools.cache
 def find_pass(name: str) -> type[Pass]:
     """Return the pass, rule file or family of this name.
@@ -70,7 +89,7 @@ def find_pass(name: str) -> type[Pass]:
     Raises UsageError with the nearest name where there is none.
     """
     if name in _files("passes"):
-        return _pass_of(importlib.import_module(_files("passes")[name]), name)
+        return _pass_of(_import(_files("passes")[name]), name)
     if name in families():
         return _family(name)
     if name in _plugins("passes"):
@@ -86,7 +105,7 @@ def find_backend(name: str) -> type[Backend]:
     """
     loaded: Any
     if name in _files("backends"):
-        loaded = importlib.import_module(_files("backends")[name])
+        loaded = _import(_files("backends")[name])
     elif name in _plugins("backends"):
         loaded = _load(_plugins("backends")[name])
     else:
@@ -150,7 +169,7 @@ def _rules(module: ModuleType, name: str) -> tuple[NamedRule, ...]:
 def _family(name: str) -> type[Pass]:
     """Return one pass that applies the rules of all files in a folder together."""
     members = [member for member in _files("passes") if member.rpartition("/")[0] == name]
-    modules = [importlib.import_module(_files("passes")[member]) for member in members]
+    modules = [_import(_files("passes")[member]) for member in members]
     pairs = zip(modules, members, strict=True)
     rules = tuple(rule for module, member in pairs for rule in _rules(module, member))
     package = importlib.import_module(f"{_ROOTS['passes']}.{name.replace('-', '_')}")

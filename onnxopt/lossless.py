@@ -12,7 +12,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from onnxopt import catalogue, io
+from onnxopt import catalogue, graph, io
 from onnxopt.base import Context, Gate, Observer
 from onnxopt.evaluate import evaluator
 from onnxopt.io.hush import uncollected
@@ -91,6 +91,7 @@ class _Optimization:
         self.evaluate = evaluator(catalogue.backend(_REFERENCE))
         self.recorder = Recorder()
         self.before: Size | None = None
+        self.opset = 0
         self.samples = self._samples()
 
     def run(self) -> tuple[ir.Model, Report]:
@@ -106,7 +107,7 @@ class _Optimization:
             passes=list(self.recorder.records.values()),
             seconds=time.perf_counter() - started,
             verification=_verification(outcome, self.request.verify),
-            notes=_notes(outcome.model),
+            notes=[*self._raised(outcome.model), *_notes(outcome.model)],
         )
         return outcome.model, report
 
@@ -116,7 +117,17 @@ class _Optimization:
         model = io.load(self.source) if isinstance(self.source, Path) else self.source.clone()
         if self.before is None:
             self.before = Size.of(model)
+            self.opset = graph.opset(model)
         return model
+
+    def _raised(self, model: ir.Model) -> list[str]:
+        now = graph.opset(model)
+        if now <= self.opset or self.request.opset is not None:
+            return []
+        return [
+            f"the operator set was raised from {self.opset} to {now} for an operator that this "
+            "runtime has; for older runtimes: --skip attention"
+        ]
 
     def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
         context = Context(
@@ -136,7 +147,8 @@ class _Optimization:
         given = self.request.samples
         if not isinstance(given, Path):
             return given
-        return Samples.from_path(given, list(self._load().graph.inputs))
+        inputs = [value for value in self._load().graph.inputs if not value.is_initializer()]
+        return Samples.from_path(given, inputs)
 
     def _check(self) -> Check:
         folder = self.request.repro
@@ -162,18 +174,17 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
         statement = f"handed back unchanged: {outcome.gave_up}"
     elif outcome.unverified is not None:
         statement = f"numbers not compared: {outcome.unverified}"
-    elif not outcome.gate.applied:
+    elif not outcome.gate.applied or not outcome.checked:
         statement = "nothing was changed, so there was nothing to compare"
     else:
         found = outcome.comparison
         kinds = collections.Counter(outcome.checked)
-        on = ", ".join(f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items())
-        statement = (
-            f"outputs equal on {on}: they differ by {found.relative:.1e} of their scale at most; "
-            f"allowed are {outcome.tolerance}"
-        )
+        on = "; ".join(f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items())
+        how = f"within {found.relative:.1e} of their scale" if found.relative else "to the bit"
+        statement = f"outputs equal {how}, where {outcome.tolerance} are allowed; on {on}"
     return Verification(
         mode=mode,
+        unverified=statement if outcome.unverified is not None else None,
         statement=statement,
         quarantined=[str(fault) for fault in outcome.quarantined],
         excused=list(outcome.comparison.excused),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -87,13 +87,28 @@ class Pipeline:
 
         Skipping one file of a family leaves the others of the family in place.
         """
+        rules = {rule for step in _flat(self.steps) for rule in _rule_names(step)}
         for name in names:
-            catalogue.find_pass(name)
+            if name not in rules:
+                catalogue.find_pass(name)
         return Pipeline(_without(self.steps, frozenset(names)))
 
     def run(self, model: ir.Model, context: Context, observers: Sequence[Observer] = ()) -> int:
         """Run all passes on the model, in place; return the number of changes."""
         return sum(_run(step, model, context, observers) for step in self.steps)
+
+
+def _flat(steps: Iterable[Step]) -> Iterator[Pass]:
+    for step in steps:
+        if isinstance(step, Repeat):
+            yield from _flat(step.steps)
+        else:
+            yield step
+
+
+def _rule_names(step: Pass) -> Iterator[str]:
+    if isinstance(step, RulePass):
+        yield from (named.name for named in step.rules)
 
 
 def _run(step: Step, model: ir.Model, context: Context, observers: Sequence[Observer]) -> int:
@@ -158,9 +173,12 @@ def _foreign(spec: str, tokens: Tokens) -> Pass:
     module, _, path = spec.partition(":")
     try:
         found = operator.attrgetter(path)(importlib.import_module(module))
-        step = found() if isinstance(found, type) else found
+        step = found if _foreign_kind(found) and not isinstance(found, type) else found()
+    except ModuleNotFoundError as problem:
+        package = (problem.name or module).partition(".")[0]
+        tokens.fail(f"'{package}' is not installed: pip install {package}", back=1)
     except (ImportError, AttributeError, TypeError, ValueError) as problem:
-        tokens.fail(f"cannot import '{spec}': {problem}", back=1)
+        tokens.fail(f"cannot use '{spec}': {problem}", back=1)
     if not _foreign_kind(step):
         tokens.fail(f"'{spec}' is neither a pass nor a set of rules", back=1)
     return Foreign(spec=spec, step=step)

@@ -56,6 +56,8 @@ class Verification:
     """What was compared, on what, within which tolerance, and what came out."""
     quarantined: list[str] = dataclasses.field(default_factory=list)
     """The rewrites that changed the outputs, and were left out."""
+    unverified: str | None = None
+    """Why numbers were not compared, where they were not."""
     excused: list[str] = dataclasses.field(default_factory=list)
     """Outputs that differ by no more than rounding moves the original's own."""
     reproduction: list[str] = dataclasses.field(default_factory=list)

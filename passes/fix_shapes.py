@@ -33,7 +33,8 @@ class FixShapes(Pass):
 
 def _read(model: ir.Model, text: str) -> tuple[ir.Value, list[int]]:
     name, sign, sizes = text.rpartition("=")
-    inputs = {value.name or "": value for value in model.graph.inputs}
+    own = [value for value in model.graph.inputs if not value.is_initializer()]
+    inputs = {value.name or "": value for value in own}
     if not sign or name not in inputs:
         known = ", ".join(inputs)
         raise UsageError(

@@ -69,9 +69,23 @@ def optimize(
         observers=(progress,),
     )
     optimized, report = run(model, request)
-    save(optimized, output, external_data=external_data)
     progress.clear()
+    if verify != "off":
+        _warn(report, strict=strict)
+    save(optimized, output, external_data=external_data)
     _show(report, model, output, as_json=as_json)
+
+
+def _warn(report: Report, *, strict: bool) -> None:
+    """Say that numbers were not compared; raise VerificationError where that was insisted on."""
+    unverified = report.verification.unverified
+    if unverified is None:
+        return
+    if strict:
+        from onnxopt.errors import VerificationError
+
+        raise VerificationError(f"{unverified}; nothing is written")
+    typer.echo(f"warning: {unverified}", err=True)
 
 
 def _show(report: Report, model: Path, output: Path, *, as_json: bool) -> None:

@@ -12,12 +12,13 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.errors import OnnxoptError
+from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.rewrite.builder import Builder
 from onnxopt.rewrite.match import match
 from onnxopt.rewrite.outputs import undeclared
 from onnxopt.rewrite.pattern import Output
 from onnxopt.rewrite.rule import Decline, Match, Rule
+from onnxopt.spec import nearest
 
 _PATIENCE = 50
 """Rewrites a node of a graph after which a set of rules counts as one that never comes to rest."""
@@ -48,6 +49,13 @@ class RulePass(Pass):
 
     skip: tuple[str, ...] = ()
     """Names of rules, or of files of rules, that are left out."""
+
+    def __post_init__(self) -> None:
+        known = {part for named in self.rules for part in (named.name, named.file)}
+        for name in self.skip:
+            if name not in known:
+                problem = f"'{self.name}' has no rule '{name}' to skip{nearest(name, known)}"
+                raise UsageError(problem)
 
     def without(self, names: Iterable[str]) -> RulePass:
         """Return this pass with some of its rules, or files of rules, left out."""

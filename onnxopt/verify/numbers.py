@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt.graph import graphs, nested, subgraphs
+from onnxopt.graph import attr_int, graphs, nested, subgraphs
 from onnxopt.target import Outputs
 
 _SLICE = 64
@@ -252,12 +252,12 @@ def _spread(expected: np.ndarray, moved: list[np.ndarray]) -> np.ndarray:
 
 def _eps(model: ir.Model) -> float:
     """Return the spacing of the coarsest type of 16 bits or more that the model computes in."""
-    kinds = {value.dtype for value in (*model.graph.inputs, *model.graph.outputs)}
+    kinds: set[int | None] = {v.dtype for v in (*model.graph.inputs, *model.graph.outputs)}
     for graph in graphs(model):
         for node in graph:
             kinds |= {value.dtype for value in node.outputs}
-            if node.op_type == "Cast":
-                kinds.add(ir.DataType(node.attributes["to"].as_int()))
+            if node.op_type == "Cast" and not node.domain:
+                kinds.add(attr_int(node, "to", 0))
     if ir.DataType.BFLOAT16 in kinds:
         return _EPS["bfloat16"]
     if ir.DataType.FLOAT16 in kinds:

@@ -184,7 +184,7 @@ def test_a_missing_provider_says_how_to_get_it() -> None:
     why = Cuda.unavailable()
     if why is None:
         pytest.skip("CUDA is here")
-    with pytest.raises(BackendError, match=r"onnxopt\[gpu\]"):
+    with pytest.raises(BackendError, match=r"onnxruntime-gpu\[cuda,cudnn\]"):
         Cuda().open(dense_model())
     with pytest.raises(BackendError, match="has no DnnlExecutionProvider"):
         Provider(provider="dnnl").open(dense_model())
