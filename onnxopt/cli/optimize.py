@@ -23,10 +23,10 @@ def optimize(
         typer.Option("--pipeline", "-p", help="Passes, as 'fold-constants, repeat(fuse, dce)'."),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option(help="Leave out a pass, a family or one file of it.")
+        list[str] | None, typer.Option(help="Leave out a pass or a rule; may be given again.")
     ] = None,
     shape: Annotated[
-        list[str] | None, typer.Option(help="Fix an input's dimensions, 'x=1,3,224,224'.")
+        list[str] | None, typer.Option(help="Fix an input, 'x=1,3,224,224'; may be given again.")
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Raise the operator set to this first.")] = None,
     samples: Annotated[
@@ -54,7 +54,6 @@ def optimize(
     from onnxopt.lossless import Request, run
 
     progress = Progress(sys.stderr)
-
     request = Request(
         target=target,
         pipeline=pipeline,
@@ -70,8 +69,7 @@ def optimize(
     )
     optimized, report = run(model, request)
     progress.clear()
-    if verify != "off":
-        _warn(report, strict=strict)
+    _warn(report, strict=strict)
     save(optimized, output, external_data=external_data)
     _show(report, model, output, as_json=as_json)
 
@@ -79,7 +77,7 @@ def optimize(
 def _warn(report: Report, *, strict: bool) -> None:
     """Say that numbers were not compared; raise VerificationError where that was insisted on."""
     unverified = report.verification.unverified
-    if unverified is None:
+    if unverified is None or report.verification.mode == "off":
         return
     if strict:
         from onnxopt.errors import VerificationError
