@@ -19,12 +19,15 @@ def bench(
         str, typer.Option(help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime.")
     ] = "cpu",
     threads: Annotated[
-        int, typer.Option(min=0, help="Threads of a run; 0 is one per physical core.")
+        int, typer.Option(min=0, help="Threads of a run, at most the CPUs; 0 is one per core.")
     ] = 0,
     samples: Annotated[
         Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
     ] = None,
-    budget: Annotated[float, typer.Option(min=1.0, help="Seconds to measure for.")] = 14.0,
+    budget: Annotated[
+        float,
+        typer.Option(min=1.0, help="Seconds; three processes a model are started in any case."),
+    ] = 14.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     seed: Annotated[int, typer.Option(help="For the random feeds and the order of runs.")] = 0,
 ) -> None:
@@ -36,6 +39,9 @@ def bench(
     from onnxopt.measure.models import feeds_of, variants_of
 
     variants = variants_of(models, provider, threads)
+    for variant in variants:
+        if variant.fault is not None:
+            typer.echo(f"error: {variant.fault}; going on without it", err=True)
     feeds = None if samples is None else feeds_of(samples, models[0])
     report = _measure(variants, feeds, Effort(budget_s=budget), seed)
     if as_json:
@@ -44,6 +50,8 @@ def bench(
         from onnxopt.render import Paper
 
         report.render(Paper(sys.stdout))
+    if report.interrupted:
+        raise KeyboardInterrupt
     if any(row.error is not None for row in report.rows):
         raise typer.Exit(1)
 

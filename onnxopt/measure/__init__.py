@@ -14,9 +14,19 @@ from onnxopt.errors import UsageError
 from onnxopt.measure.host import Host, Quiet, Watch
 from onnxopt.measure.intervals import Estimate, estimate
 from onnxopt.measure.process import Process
-from onnxopt.measure.report import P90_FROM, BenchReport, Row, detectable, verdict
-from onnxopt.measure.run import Effort, Measurement, Progress, Record, Variant, stored
-from onnxopt.target import Feeds, Outputs
+from onnxopt.measure.report import P90_FROM, BenchReport, Row, counted, detectable, verdict
+from onnxopt.measure.run import (
+    MIN_LAUNCHES,
+    Effort,
+    Measurement,
+    Progress,
+    Record,
+    Variant,
+    shared_cpus,
+    stored,
+)
+from onnxopt.spec import write_options
+from onnxopt.target import Backend, Feeds, Outputs
 
 __all__ = ["BenchReport", "Effort", "Row", "Variant", "bench"]
 
@@ -38,18 +48,19 @@ def bench(
     A variant that fails is reported and the others go on. Ctrl-C ends the measurement early, and
     what was measured until then is reported.
 
-    Raises ModelError when no feeds suit the baseline, UsageError without variants or feeds.
+    Raises ModelError when no feeds suit the baseline, UsageError without variants or feeds, or for
+    more threads than CPUs.
     """
     if not variants:
         raise UsageError("nothing to measure: give at least one model")
-    effort = effort or Effort()
+    effort, cpus = effort or Effort(), shared_cpus(variants)
     given = _made_up(variants[0], effort, seed) if feeds is None else feeds
     chosen = list(itertools.islice(given, MAX_FEEDS))
     if not chosen:
         raise UsageError("no samples to measure on: give at least one")
     start, watch, interrupted = time.monotonic(), Watch(), False
     with stored(chosen) as path:
-        measurement = Measurement(variants, path, len(chosen), effort, seed)
+        measurement = Measurement(variants, cpus, path, len(chosen), effort, seed)
         wanted = effort.precision
         try:
             measurement.run(progress or _silent, lambda: _precise(measurement, wanted, seed))
@@ -58,13 +69,15 @@ def bench(
     baseline, quiet = measurement.records[0], watch.read()
     noise = _ratio(measurement.twin, baseline, seed) if measurement.twin else None
     rows = [_row(record, baseline, noise, seed) for record in measurement.records]
+    seconds = time.monotonic() - start
     return BenchReport(
         rows=tuple(rows),
         noise=noise.exp() if noise else None,
         host=Host.here(),
         quiet=quiet,
         warnings=tuple(_warnings(measurement, quiet)),
-        seconds=time.monotonic() - start,
+        notes=tuple(_notes(baseline, effort, seconds)),
+        seconds=seconds,
         seed=seed,
         interrupted=interrupted,
     )
@@ -112,7 +125,7 @@ def _row(record: Record, baseline: Record, noise: Estimate | None, seed: int) ->
     return Row(
         label=record.variant.label,
         model=str(record.variant.model),
-        backend=repr(record.variant.backend),
+        backend=_text(record.variant.backend),
         error=record.error,
         launches=len(record.opens),
         runs=len(record.times),
@@ -128,12 +141,27 @@ def _row(record: Record, baseline: Record, noise: Estimate | None, seed: int) ->
     )
 
 
+def _text(backend: Backend) -> str:
+    return type(backend).target().name + write_options(backend)
+
+
+def _notes(baseline: Record, effort: Effort, seconds: float) -> list[str]:
+    few = effort.launches is None and len(baseline.launches) <= MIN_LAUNCHES
+    if not few or seconds < 1.1 * effort.budget_s:
+        return []
+    return [
+        f"took {seconds:.1f} s, beyond the budget of {effort.budget_s:g} s: "
+        "three processes a model are started in any case"
+    ]
+
+
 def _warnings(measurement: Measurement, quiet: Quiet) -> list[str]:
     found = quiet.warnings()
     for record in measurement.records:
         label = record.variant.label
         if record.unsteady:
-            found.append(f"{label}: not steady after warming up in {record.unsteady} processes")
+            processes = counted(record.unsteady, "process", "processes")
+            found.append(f"{label}: not steady after warming up in {processes}")
         if record.spins:
             found.append(f"{label}: its threads stay busy between runs and slow the others")
         spread = [math.exp(value) for row in record.logs() for value in row]

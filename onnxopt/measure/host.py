@@ -78,9 +78,11 @@ class Quiet:
         """Say what makes the figures doubtful."""
         found = []
         if self.others > _BUSY_LIMIT:
-            found.append(f"other processes took {self.others:.0%} of the cores: stop them")
+            found.append(f"other processes took {100 * self.others:.0f} % of the cores: stop them")
         if self.steal > _STEAL_LIMIT:
-            found.append(f"other machines on this hardware took {self.steal:.0%} of the cores")
+            found.append(
+                f"other machines on this hardware took {100 * self.steal:.0f} % of the cores"
+            )
         return found
 
 

@@ -13,8 +13,8 @@ from onnxopt.render import Paper, bytes_text
 
 P90_FROM = 100
 """Runs below which a 90th percentile says little."""
-_HOPELESS = 50.0
-"""Per cent below which an unseen difference is worth a number."""
+_HOPELESS = 0.2
+"""Share below which the bound of an unseen difference is worth a number."""
 _POWER = 1.43
 """From the half-width of a 95 % interval to the effect that is found in 80 % of trials."""
 
@@ -26,6 +26,7 @@ class Row:
     label: str
     model: str
     backend: str
+    """The target with its options as text, ``cpu{threads=2}``."""
     error: str | None
     launches: int
     runs: int
@@ -54,6 +55,7 @@ class BenchReport:
     host: Host
     quiet: Quiet
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     seconds: float
     seed: int
     interrupted: bool
@@ -76,26 +78,32 @@ class BenchReport:
             if row.error is not None:
                 paper.line(f"{row.label}: {row.error}")
             elif row.verdict:
-                seen = (
-                    f"; a change of {row.detectable:.1%} would have shown" if row.detectable else ""
-                )
-                paper.line(f"{row.label}: {row.verdict}{seen}")
+                paper.line(f"{row.label}: {row.verdict}")
             for place in row.fallbacks:
                 paper.line(f"{row.label}: some nodes run on {place}")
+        if any(row.median is not None and row.p90 is None for row in self.rows):
+            paper.line(f"p90 needs at least {P90_FROM} runs")
         self._circumstances(paper)
 
     def _circumstances(self, paper: Paper) -> None:
         if self.noise is not None:
             low, high = self.noise.low, self.noise.high
             paper.line(f"noise floor: the baseline against itself is {low:.3f} to {high:.3f}")
-        runs = sum(row.runs for row in self.rows)
-        launches = max(row.launches for row in self.rows)
+        runs = counted(sum(row.runs for row in self.rows), "run", "runs")
+        launches = counted(max(row.launches for row in self.rows), "process", "processes")
         stopped = ", interrupted" if self.interrupted else ""
-        paper.line(f"{runs} runs, {launches} processes each, {self.seconds:.1f} s{stopped}")
+        paper.line(f"{runs}, {launches} each, {self.seconds:.1f} s{stopped}")
         flags = f" ({' '.join(self.host.flags)})" if self.host.flags else ""
-        paper.line(f"{self.host.cpu}, {self.host.cores} cores{flags}")
+        paper.line(f"{self.host.cpu}, {counted(self.host.cores, 'core', 'cores')}{flags}")
         for warning in self.warnings:
             paper.line(f"warning: {warning}")
+        for note in self.notes:
+            paper.line(f"note: {note}")
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def _cells(row: Row) -> list[str]:
@@ -124,24 +132,30 @@ def time_text(seconds: float | None) -> str:
 def detectable(ratio: Estimate, noise: Estimate | None) -> float:
     """Return the smallest change of latency that would likely have been seen, as a share.
 
-    Both estimates are of logarithms of ratios.
+    Both estimates are of logarithms of ratios. Nothing within the noise floor is ever seen.
     """
-    floor = abs(noise.value) if noise is not None else 0.0
+    floor = noise.reach if noise is not None else 0.0
     return math.expm1(max((ratio.high - ratio.low) / 2 * _POWER, floor))
 
 
 def verdict(ratio: Estimate, noise: Estimate | None) -> str:
     """Say in words what a logarithm of a ratio, given the baseline's against itself, shows.
 
-    A difference counts when the whole interval lies beyond what the baseline differs from itself.
+    A difference counts when the ratio lies outside the noise floor, which is the interval of the
+    baseline against itself, and its own interval lies beyond what the baseline differs from itself.
+    Otherwise one bound is told: the far end of the interval or, where that is larger, the smallest
+    change that would likely have been seen.
     """
-    floor = abs(noise.value) if noise is not None else 0.0
+    floor = noise or Estimate(0.0, 0.0, 0.0)
+    apart = abs(floor.value)
     change = [100 * math.expm1(x) for x in (ratio.value, ratio.low, ratio.high)]
-    if ratio.high < -floor:
+    if ratio.high < -apart and ratio.value < floor.low:
         return f"faster by {-change[0]:.1f} % (95 %: {-change[2]:.1f} to {-change[1]:.1f})"
-    if ratio.low > floor:
+    if ratio.low > apart and ratio.value > floor.high:
         return f"slower by {change[0]:.1f} % (95 %: {change[1]:.1f} to {change[2]:.1f})"
-    bound = 100 * math.expm1(max(ratio.reach, floor))
+    bound = max(math.expm1(ratio.reach), detectable(ratio, noise))
     if bound > _HOPELESS:
         return "too noisy or too short to tell: measure longer, on a quieter machine"
-    return f"no difference that could be measured (smaller than {bound:.1f} %)"
+    seen = ratio.high < 0 or ratio.low > 0
+    what = "told from noise" if seen else "measured"
+    return f"no difference that could be {what} (smaller than {100 * bound:.1f} %)"

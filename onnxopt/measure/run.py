@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnxopt.errors import BackendError
+from onnxopt.errors import BackendError, UsageError
 from onnxopt.measure.host import allowed_cpus
 from onnxopt.measure.process import Process
 from onnxopt.target import Backend, Feeds
@@ -30,6 +30,8 @@ class Variant:
     label: str
     model: Path
     backend: Backend
+    fault: str | None = None
+    """Why it cannot be measured, where that is known beforehand."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,21 +93,31 @@ class Measurement:
     """
 
     def __init__(
-        self, variants: Sequence[Variant], feeds: Path, count: int, effort: Effort, seed: int
+        self,
+        variants: Sequence[Variant],
+        cpus: tuple[int, ...],
+        feeds: Path,
+        count: int,
+        effort: Effort,
+        seed: int,
     ) -> None:
-        self.records = [Record(variant) for variant in variants]
+        self.records = [Record(variant, error=variant.fault) for variant in variants]
         rivals = [Record(variants[0])] if len(variants) > 1 else []
         self.twin = rivals[0] if rivals else None
         self._entrants = [*self.records, *rivals]
         self._feeds, self._count, self._effort = feeds, count, effort
         self._random = random.Random(seed)
-        self._cpus = _cpus(variants)
+        self._cpus = cpus
 
     def run(self, progress: Progress, precise: Callable[[], bool]) -> None:
-        """Launch until the budget is spent or ``precise`` says that it is enough."""
+        """Launch until the budget is spent or ``precise`` says that it is enough.
+
+        Stops as well when variants failed and nothing is left to compare.
+        """
         start = time.monotonic()
         launched, longest = 0, 0.0
-        while any(record.error is None for record in self._entrants):
+        least = min(len(self.records), 2)
+        while sum(record.error is None for record in self.records) >= least:
             spent = time.monotonic() - start
             if self._effort.launches is not None:
                 if launched >= self._effort.launches:
@@ -183,10 +195,18 @@ def _failing(record: Record) -> Iterator[None]:
         record.error = str(error)
 
 
-def _cpus(variants: Sequence[Variant]) -> tuple[int, ...]:
-    """Return the cores that all variants share: as many as the greediest has threads."""
+def shared_cpus(variants: Sequence[Variant]) -> tuple[int, ...]:
+    """Return the cores that all variants share: as many as the greediest has threads.
+
+    Raises UsageError for more threads than there are cores: they would wait for each other.
+    """
     allowed = allowed_cpus()
     threads = [getattr(variant.backend, "threads", 0) for variant in variants]
+    if max(threads) > len(allowed):
+        raise UsageError(
+            f"{max(threads)} threads are more than the CPUs that may be used here: "
+            f"give at most {len(allowed)}"
+        )
     return allowed if 0 in threads else allowed[: max(threads)]
 
 

@@ -78,6 +78,48 @@ def test_bench_of_what_is_not_there(onnxopt: Command, file: Path) -> None:
         assert "install" in said.err
 
 
+def test_bench_without_what_is_no_model(onnxopt: Command, file: Path) -> None:
+    bad = file.with_name("bad.onnx")
+    bad.write_text("no model", encoding="utf-8")
+    said = onnxopt("bench", file, bad)
+    assert (said.status, said.out, len(said.err.splitlines())) == (1, "", 1)
+    assert "bad.onnx" in said.error
+    said = onnxopt("bench", file, "--threads", 100_000)
+    assert said.status == 2
+    assert "give at most" in said.error
+
+
+@pytest.mark.parametrize("place", ["onnxopt.cli.app", "onnxopt.measure"])
+def test_an_interrupt_ends_in_one_word(file: Path, place: str) -> None:
+    code = f"""
+import sys, types
+class Interrupts(types.ModuleType):
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+sys.modules[{place!r}] = Interrupts({place!r})
+sys.argv = ["onnxopt", "bench", {str(file)!r}]
+from onnxopt.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_interrupted_measurement_is_reported(
+    onnxopt: Command, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnxopt.measure import run
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.Measurement, "_launch", interrupted)
+    said = onnxopt("bench", file)
+    assert (said.status, said.err) == (130, "interrupted\n")
+    assert "0 runs, 0 processes each" in said.out
+    assert ", interrupted" in said.out
+
+
 def test_as_a_module(file: Path) -> None:
     out = file.with_name("out.onnx")
     done = subprocess.run(

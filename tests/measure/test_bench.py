@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.measure import Effort, Variant, bench
-from onnxopt.measure.models import labels
+from onnxopt.measure.host import allowed_cpus
+from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
 from onnxopt.measure.run import stored
 from onnxopt.measure.worker import peak_bytes, settle
-from tests.backends.models import WIDTH, dense_model
+from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake, Fault
 
 FEEDS = [{"x": np.zeros((1, WIDTH), np.float32)}, {"x": np.ones((2, WIDTH), np.float32)}]
@@ -54,6 +55,8 @@ def test_two_models_are_compared(path: Path) -> None:
     assert first.first_s
     assert first.peak_bytes > 10**7
     assert not report.interrupted
+    assert first.backend == "cpu{threads=1}"
+    assert report.notes == ()
     assert told == sorted(told)
     json.loads(report.to_json())
 
@@ -127,6 +130,65 @@ def test_an_interrupt_keeps_what_was_measured() -> None:
     assert report.rows[0].launches == 1
 
 
+def test_nothing_left_to_compare_ends_it() -> None:
+    effort = Effort(budget_s=60, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
+    report = bench([fake(), fake("refuse")], feeds=FEEDS, effort=effort)
+    assert [row.launches for row in report.rows] == [1, 0]
+    assert report.rows[1].error is not None
+
+
+def test_more_threads_than_cpus_are_refused() -> None:
+    cpus = len(allowed_cpus())
+    greedy = Variant(label="a", model=Path("a"), backend=Cpu(threads=cpus + 1))
+    with pytest.raises(UsageError, match=f"at most {cpus}$"):
+        bench([greedy])
+
+
+def test_a_budget_that_was_too_small_is_told() -> None:
+    effort = Effort(budget_s=0.1, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
+    (note,) = bench([fake()], feeds=FEEDS, effort=effort).notes
+    assert "beyond the budget of 0.1 s: three processes a model" in note
+
+
+def test_models_are_looked_at_first(path: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "text.onnx", tmp_path / "other.onnx"
+    text.write_text("this is no model", encoding="utf-8")
+    inputs = [tensor("a", ir.DataType.FLOAT, (1,))]
+    node = ir.Node("", "Abs", inputs, outputs=[tensor("y", ir.DataType.FLOAT, (1,))])
+    ir.save(single(node, inputs), other)
+    first, bad, good, strange = variants_of([path, text, path, other], "cpu", 0)
+    assert first.fault is None
+    assert good.fault is None
+    assert "text.onnx" in (bad.fault or "")
+    assert "has no input 'x'" in (strange.fault or "")
+    with pytest.raises(ModelError, match=r"text\.onnx"):
+        variants_of([path, text], "cpu", 0)
+    with pytest.raises(ModelError, match=r"text\.onnx"):
+        variants_of([text, path], "cpu", 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "problem"),
+    [
+        (ir.DataType.FLOAT, (2, WIDTH), None),
+        (ir.DataType.FLOAT16, ("N", WIDTH), "is FLOAT16, and FLOAT in"),
+        (ir.DataType.FLOAT, ("N", 1, WIDTH), "and [N,64] in the first model"),
+        (ir.DataType.FLOAT, ("N", 3), "and [N,64] in the first model"),
+    ],
+)
+def test_inputs_must_fit_the_first_models(
+    path: Path, tmp_path: Path, kind: ir.DataType, shape: tuple[int | str, ...], problem: str | None
+) -> None:
+    other, inputs = tmp_path / "other.onnx", [tensor("x", kind, shape)]
+    node = ir.Node("", "Abs", inputs, outputs=[tensor("y", kind, shape)])
+    ir.save(single(node, inputs), other)
+    _, _, variant = variants_of([path, path, other], "cpu", 0)
+    if problem is None:
+        assert variant.fault is None
+    else:
+        assert problem in (variant.fault or "")
+
+
 def test_nothing_to_measure_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="at least one model"):
         bench([])
@@ -150,15 +212,15 @@ def test_this_process_settles_and_knows_its_size() -> None:
 
 
 def test_the_command(path: Path, tmp_path: Path) -> None:
-    from onnxopt.cli import _app
+    from onnxopt.cli.app import app
 
     arguments = ["bench", str(path), "--budget", "1", "--threads", "1", "--json"]
-    result = CliRunner().invoke(_app(), arguments)
+    result = CliRunner().invoke(app(), arguments)
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)["rows"]
     assert row["label"] == "model.onnx"
     assert row["median"]["low"] > 0
-    missing = CliRunner().invoke(_app(), ["bench", str(tmp_path / "no.onnx")])
+    missing = CliRunner().invoke(app(), ["bench", str(tmp_path / "no.onnx")])
     assert isinstance(missing.exception, ModelError)
 
 

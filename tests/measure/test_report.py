@@ -32,13 +32,32 @@ LEVEL = logs(1.0, 0.99, 1.01)
             LEVEL,
             "no difference that could be measured (smaller",
         ),
-        (logs(0.97, 0.96, 0.98), logs(1.03, 0.9, 1.1), "no difference that could be measured"),
+        (logs(0.97, 0.96, 0.98), logs(1.03, 0.9, 1.1), "no difference that could be told"),
+        (logs(0.969, 0.953, 0.985), logs(0.99, 0.968, 1.01), "no difference that could be told"),
+        (logs(0.967, 0.953, 0.985), logs(0.99, 0.968, 1.01), "faster by 3.3 %"),
+        (logs(0.97, 0.96, 0.98), logs(1.03, 1.02, 1.04), "no difference that could be told"),
+        (logs(1.008, 1.005, 1.011), LEVEL, "no difference that could be told"),
         (logs(0.97, 0.96, 0.98), None, "faster by 3.0 %"),
         (logs(1.0, 0.2, 5.0), LEVEL, "too noisy or too short"),
+        (logs(1.0, 0.8, 1.25), LEVEL, "too noisy or too short"),
+        (logs(1.0, 0.99, 1.01), logs(1.0, 0.7, 1.3), "too noisy or too short"),
     ],
 )
 def test_verdicts(ratio: Estimate, noise: Estimate | None, said: str) -> None:
     assert verdict(ratio, noise).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "noise", "bound"),
+    [
+        (logs(1.05, 0.98, 1.12), LEVEL, "12.0"),
+        (logs(1.0, 0.97, 1.03), LEVEL, "4.4"),
+        (logs(1.0, 0.97, 1.03), logs(1.0, 0.9, 1.1), "11.1"),
+    ],
+)
+def test_one_bound_is_told(ratio: Estimate, noise: Estimate, bound: str) -> None:
+    said = f"no difference that could be measured (smaller than {bound} %)"
+    assert verdict(ratio, noise) == said
 
 
 def test_the_detectable_effect_is_wider_than_the_interval_and_the_noise() -> None:
@@ -57,7 +76,7 @@ def row(label: str, **changes: object) -> Row:
     plain = Row(
         label=label,
         model=f"{label}.onnx",
-        backend="Cpu()",
+        backend="cpu",
         error=None,
         launches=3,
         runs=120,
@@ -85,7 +104,8 @@ def report() -> BenchReport:
         noise=Estimate(1.0, 0.99, 1.01),
         host=Host.here(),
         quiet=Quiet(others=0.5, steal=0.0),
-        warnings=("other processes took 50% of the cores: stop them",),
+        warnings=("other processes took 50 % of the cores: stop them",),
+        notes=("took 9.0 s",),
         seconds=9.0,
         seed=0,
         interrupted=True,
@@ -99,9 +119,17 @@ def test_the_table_says_all_there_is_to_say() -> None:
     for part in (
         *("0.850", "0.830 to 0.870", "b: faster by 15.0 %", "c: crashed with SIGSEGV"),
         *("b: some nodes run on CPUExecutionProvider", "against itself is 0.990 to 1.010"),
-        *("interrupted", "warning: other processes took 50%", "2 ms", "100 MB"),
+        *("interrupted", "warning: other processes took 50 %", "2 ms", "100 MB"),
+        *("360 runs, 3 processes each", "note: took 9.0 s"),
     ):
         assert part in text
+    assert "p90 needs" not in text
+
+
+def test_few_runs_have_no_p90_and_say_so() -> None:
+    few = dataclasses.replace(report(), rows=(row("a", runs=1, launches=1, p90=None),))
+    assert "p90 needs at least 100 runs" in str(few)
+    assert "1 run, 1 process each" in str(few)
 
 
 def test_json_holds_every_row_and_the_host() -> None:
@@ -114,8 +142,8 @@ def test_json_holds_every_row_and_the_host() -> None:
 def test_a_busy_machine_is_told() -> None:
     assert Quiet(others=0.0, steal=0.0).warnings() == []
     busy, stolen = Quiet(others=0.3, steal=0.1).warnings()
-    assert "30%" in busy
-    assert "10%" in stolen
+    assert "30 %" in busy
+    assert "10 %" in stolen
     seen = Watch().read()
     assert seen.others >= 0
     assert seen.steal >= 0
