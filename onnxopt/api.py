@@ -109,11 +109,14 @@ def bench(
 ) -> BenchReport:
     """Measure latency, all models against the first, each in processes of its own.
 
-    ``budget`` is in seconds; ``provider`` is a target with its options, ``cpu{spinning=false}``.
-    Feeds are made up where no ``samples`` are given. Print the report to read it.
+    ``budget`` is in seconds; three processes a model are started in any case. ``provider`` is a
+    target with its options, ``cpu{spinning=false}``. Feeds are made up where no ``samples`` are
+    given. Print the report to read it. A model that cannot be read, or takes other inputs than the
+    first, is told in its row.
 
-    Raises ModelError for a file that is not there or that the feeds do not fit, BackendError where
-    the target cannot be used here, UsageError for options that it does not have.
+    Raises ModelError where that leaves nothing to measure or to compare, or the feeds do not fit
+    the first, BackendError where the target cannot be used here, UsageError for options that it
+    does not have and for more threads than CPUs.
     """
     with contextlib.ExitStack() as stack:
         paths = [_file(model, number, stack) for number, model in enumerate(models)]
