@@ -19,7 +19,7 @@ def bench(
         str, typer.Option(help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime.")
     ] = "cpu",
     threads: Annotated[
-        int, typer.Option(min=0, help="Threads of a run, at most the CPUs; 0 is one per core.")
+        int, typer.Option(min=0, help="Threads, at most the CPUs; 0 is one per physical core.")
     ] = 0,
     samples: Annotated[
         Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
