@@ -88,7 +88,9 @@ class _Optimization:
         self.request = request
         self.pipeline = request.steps()
         self.target = catalogue.find_backend(request.target).target()
-        self.evaluate = evaluator(catalogue.backend(_REFERENCE))
+        reference = catalogue.backend(_REFERENCE)
+        reference.unavailable()  # imports the runtime: two threads that do so at once can deadlock
+        self.evaluate = evaluator(reference)
         self.recorder = Recorder()
         self.before: Size | None = None
         self.opset = 0
