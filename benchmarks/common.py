@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import threading
@@ -122,6 +123,10 @@ def read_results(name: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
+_FOLDERS = re.compile(r"(?:/[\w.+@-]+)+/(?=[\w.+@-]+\.(?:onnx|py)\b)")
+"""The folders before a file's name in a message, which say nothing on another machine."""
+
+
 def write_results(name: str, results: dict[str, Any], *, part: bool = False) -> Path:
     """Write ``results/<name>.json`` with the host; ``part`` keeps models measured before."""
     RESULTS.mkdir(exist_ok=True)
@@ -131,5 +136,6 @@ def write_results(name: str, results: dict[str, Any], *, part: bool = False) -> 
             **results,
             "models": {**read_results(name).get("models", {}), **results["models"]},
         }
-    path.write_text(json.dumps({"host": host(), **results}, indent=1) + "\n")
+    text = json.dumps({"host": host(), **results}, indent=1)
+    path.write_text(_FOLDERS.sub("", text) + "\n")
     return path

@@ -66,13 +66,11 @@ def peers(said: dict[str, Any]) -> Lines:
         good = [facts for facts in found if correct(facts)]
         broken = sum(1 for facts in found if facts["ok"] and not correct(facts))
         failed = sum(1 for facts in found if not facts["ok"])
-        seconds = sorted(facts["seconds"] for facts in found)
         peak = sorted(facts["peak_mb"] for facts in found)
         middle = len(found) // 2
-        times = f"{seconds[middle]:.2f} / {seconds[-1]:.1f}"
         memory = f"{peak[middle]:.0f} / {peak[-1]:.0f}"
-        rows.append([name, f"{len(good)}/{len(found)}", failed, broken, times, memory])
-    head = ["optimizer", "correct", "failed", "wrote a wrong file", "s, median / max"]
+        rows.append([name, f"{len(good)}/{len(found)}", failed, broken, memory])
+    head = ["optimizer", "correct", "failed", "wrote a wrong file"]
     return table([*head, "peak MB, median / max"], rows)
 
 
