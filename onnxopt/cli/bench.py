@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from onnxopt.measure import BenchReport, Effort, Variant
-    from onnxopt.target import Feeds
 
 
 def bench(
@@ -35,7 +31,9 @@ def bench(
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
+    from onnxopt.cli.progress import bar
     from onnxopt.measure import Effort
+    from onnxopt.measure import bench as measured
     from onnxopt.measure.models import feeds_of, variants_of
 
     variants = variants_of(models, provider, threads)
@@ -43,7 +41,9 @@ def bench(
         if variant.fault is not None:
             typer.echo(f"error: {variant.fault}; going on without it", err=True)
     feeds = None if samples is None else feeds_of(samples, models[0])
-    report = _measure(variants, feeds, Effort(budget_s=budget), seed)
+    with bar("starting") as show:
+        effort = Effort(budget_s=budget)
+        report = measured(variants, feeds=feeds, effort=effort, seed=seed, progress=show)
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -54,24 +54,3 @@ def bench(
         raise KeyboardInterrupt
     if any(row.error is not None for row in report.rows):
         raise typer.Exit(1)
-
-
-def _measure(
-    variants: list[Variant], feeds: list[Feeds] | None, effort: Effort, seed: int
-) -> BenchReport:
-    """Measure with a progress bar where a person watches."""
-    from onnxopt.measure import bench
-
-    if not sys.stderr.isatty():
-        return bench(variants, feeds=feeds, effort=effort, seed=seed)
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=1.0)
-
-        def show(share: float, text: str) -> None:
-            bar.update(task, completed=share, description=text)
-
-        return bench(variants, feeds=feeds, effort=effort, seed=seed, progress=show)

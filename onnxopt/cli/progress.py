@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 import onnx_ir as ir
@@ -43,3 +46,34 @@ class Progress(Observer):
             self._stream.write(f"\r\x1b[K{line}")
             self._stream.flush()
             self._shown = True
+
+
+Show = Callable[[float, str], None]
+"""Takes the share that is done, from 0 to 1, and what happens now."""
+
+
+@contextlib.contextmanager
+def bar(text: str) -> Iterator[Show]:
+    """Show a bar on standard error where that is a terminal; elsewhere what it is told is lost.
+
+    ``with bar("starting") as show: show(0.5, "half of it")``.
+    """
+    if not sys.stderr.isatty():
+        yield _silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (BarColumn(), TextColumn("{task.description}"))
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(text, total=1.0)
+
+        def show(share: float, text: str) -> None:
+            bars.update(task, completed=share, description=text)
+
+        yield show
+
+
+def _silent(share: float, text: str) -> None:
+    del share, text
