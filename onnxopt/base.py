@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, dataclass_transform
 
 import onnx_ir as ir
 import onnx_ir.passes
 
-from onnxopt.target import Feeds, Outputs, Target
+from onnxopt.segments import exposing
+from onnxopt.target import Feeds, Outputs, Session, Target
 
 if TYPE_CHECKING:
     from onnxopt.samples import Samples
 
 Evaluate = Callable[[ir.Model, Feeds], Outputs]
 """Computes a model's outputs exactly as it is written, without optimizing it."""
+
+Load = Callable[[ir.Model], Session]
+"""Opens a model for many runs; its runtime may optimize it."""
 
 
 class Site(NamedTuple):
@@ -54,12 +58,25 @@ class Gate:
         return True
 
 
-def _reference(model: ir.Model, feeds: Feeds) -> Outputs:
-    from onnx.reference import ReferenceEvaluator  # slow to import, needed only without a backend
+class _Reference(Session):
+    """ONNX's reference evaluator: slow, and always there."""
 
-    names = [value.name or "" for value in model.graph.outputs]
-    found = ReferenceEvaluator(ir.to_proto(model)).run(None, dict(feeds))
-    return dict(zip(names, list(found), strict=True))
+    def __init__(self, model: ir.Model) -> None:
+        from onnx.reference import ReferenceEvaluator  # slow to import, needed without a backend
+
+        self._names = [value.name or "" for value in model.graph.outputs]
+        self._evaluator = ReferenceEvaluator(ir.to_proto(model))
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
+        names = self._names if outputs is None else list(outputs)
+        return dict(zip(names, list(self._evaluator.run(names, dict(feeds))), strict=True))
+
+    def close(self) -> None:
+        pass
+
+
+def _reference(model: ir.Model, feeds: Feeds) -> Outputs:
+    return _Reference(model).run(feeds)
 
 
 GENERIC = Target(name="generic", pipeline="fold-constants", probe_max_opset=lambda: 1000)
@@ -71,9 +88,19 @@ class Context:
 
     target: Target = GENERIC
     evaluate: Evaluate = _reference
+    load: Load = _Reference
     samples: Samples | None = None
     seed: int = 0
     gate: Gate = dataclasses.field(default_factory=Gate)
+
+    def open(self, model: ir.Model, outputs: Sequence[ir.Value] | None = None) -> Session:
+        """Open a model for many runs, fast rather than exactly as it is written.
+
+        ``outputs`` are values of its main graph to return in place of its outputs; what they do not
+        depend on is not computed. Weights are shared with the model, which must not change while
+        the session is open. Raises BackendError where the runtime refuses it.
+        """
+        return self.load(model if outputs is None else exposing(model, outputs))
 
 
 def kebab(module: str) -> str:

@@ -29,6 +29,9 @@ _REFERENCE = (
 )
 """What computes models as they are written, to verify and to fold."""
 
+_STREAM = "cpu{spinning=false}"
+"""What runs models over many samples, for passes that look at what they compute."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
@@ -135,6 +138,7 @@ class _Optimization:
         context = Context(
             target=self.target,
             evaluate=self.evaluate,
+            load=catalogue.backend(_STREAM).open,
             samples=self.samples,
             seed=self.request.seed,
             gate=gate,

@@ -82,6 +82,16 @@ def window(
     The inputs and outputs of the result are its own, named alike, and have no types yet.
     """
     inputs, weights = _read_from_outside(nodes, outputs, overridden)
+    return _view(model, nodes, outputs, inputs, weights), inputs
+
+
+def _view(
+    model: ir.Model,
+    nodes: Sequence[ir.Node],
+    outputs: Sequence[ir.Value],
+    inputs: Sequence[ir.Value],
+    weights: Sequence[ir.Value],
+) -> ir.Model:
     view = _Window(
         [ir.Value(name=value.name, type=value.type, shape=value.shape) for value in inputs],
         [ir.Value(name=value.name) for value in outputs],
@@ -92,7 +102,25 @@ def window(
     )
     graph = cast(ir.Graph, view)  # a model takes one in a graph's place
     functions = list(model.functions.values())
-    return ir.Model(graph, ir_version=model.ir_version, functions=functions), inputs
+    return ir.Model(graph, ir_version=model.ir_version, functions=functions)
+
+
+def exposing(model: ir.Model, outputs: Sequence[ir.Value]) -> ir.Model:
+    """Look at a model as one that returns these values of its main graph: to be opened only.
+
+    It takes all the inputs of the model, and computes nothing that the values do not depend on.
+    """
+    wanted = {id(value) for value in outputs}
+    nodes: list[ir.Node] = []
+    for node in reversed(model.graph):
+        if any(id(value) in wanted for value in node.outputs):
+            wanted |= {id(value) for value in reads(node)}
+            nodes.append(node)
+    return _view(model, nodes[::-1], outputs, model.graph.inputs, _weights(model, wanted))
+
+
+def _weights(model: ir.Model, wanted: Container[int]) -> list[ir.Value]:
+    return [value for value in model.graph.initializers.values() if id(value) in wanted]
 
 
 def _read_from_outside(

@@ -218,7 +218,7 @@ def fingerprint(model: ir.Model) -> tuple[object, ...]:
 
 
 def _value(value: ir.Value) -> object:
-    return value.name, value.type, dims(value)
+    return value.name, value.type, dims(value), dict(value.metadata_props)
 
 
 def _node(node: ir.Node) -> object:
