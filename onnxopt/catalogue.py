@@ -50,8 +50,13 @@ def _plugins(kind: str) -> Mapping[str, importlib.metadata.EntryPoint]:
 
 
 def families() -> tuple[str, ...]:
-    """Return the families of passes: the folders."""
-    return tuple(sorted({name.rpartition("/")[0] for name in _files("passes")} - {""}))
+    """Return the families of passes: the folders, but for those that say ``TOGETHER = False``."""
+    folders = {name.rpartition("/")[0] for name in _files("passes")} - {""}
+    return tuple(sorted(name for name in folders if getattr(_package(name), "TOGETHER", True)))
+
+
+def _package(family: str) -> ModuleType:
+    return importlib.import_module(f"{_ROOTS['passes']}.{family.replace('-', '_')}")
 
 
 def passes() -> tuple[str, ...]:
@@ -172,8 +177,7 @@ def _family(name: str) -> type[Pass]:
     modules = [_import(_files("passes")[member]) for member in members]
     pairs = zip(modules, members, strict=True)
     rules = tuple(rule for module, member in pairs for rule in _rules(module, member))
-    package = importlib.import_module(f"{_ROOTS['passes']}.{name.replace('-', '_')}")
-    return _rule_pass(name, package.__doc__ or "", rules)
+    return _rule_pass(name, _package(name).__doc__ or "", rules)
 
 
 def _rule_pass(name: str, doc: str, rules: tuple[NamedRule, ...]) -> type[Pass]:

@@ -1,0 +1,1 @@
+"""Quantized numbers: types, granularity, parameters and calibrated ranges; no operator is named."""
