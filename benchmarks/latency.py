@@ -51,7 +51,7 @@ def bench(models: list[Path], feeds: Path, options: argparse.Namespace) -> dict[
 
 def summarize(report: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Return the ratio of every optimizer's file to the original, and the noise floor."""
-    noise = report["noise"] or {"low": 1.0, "high": 1.0}
+    noise = report["rows"][0]["noise"] or {"low": 1.0, "high": 1.0}
     rows = dict(zip(names, report["rows"][1:], strict=True))
     original = report["rows"][0]["median"]
     said: dict[str, Any] = {}

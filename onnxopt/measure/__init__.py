@@ -13,8 +13,9 @@ import numpy as np
 from onnxopt.errors import UsageError
 from onnxopt.measure.host import Host, Quiet, Watch
 from onnxopt.measure.intervals import Estimate, estimate
+from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.process import Process
-from onnxopt.measure.report import P90_FROM, BenchReport, Row, counted, detectable, verdict
+from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.run import (
     MIN_LAUNCHES,
     Effort,
@@ -25,6 +26,8 @@ from onnxopt.measure.run import (
     shared_cpus,
     stored,
 )
+from onnxopt.measure.text import counted
+from onnxopt.measure.verdict import detectable, verdict
 from onnxopt.spec import write_options
 from onnxopt.target import Backend, Feeds, Outputs
 
@@ -32,6 +35,8 @@ __all__ = ["BenchReport", "Effort", "Row", "Variant", "bench"]
 
 MAX_FEEDS = 8
 """Samples that every block goes round in."""
+SAMPLE = 200
+"""Times that are kept of a variant to draw their distribution."""
 
 
 def bench(
@@ -72,7 +77,6 @@ def bench(
     seconds = time.monotonic() - start
     return BenchReport(
         rows=tuple(rows),
-        noise=noise.exp() if noise else None,
         host=Host.here(),
         quiet=quiet,
         warnings=tuple(_warnings(measurement, quiet)),
@@ -120,25 +124,40 @@ def _precise(measurement: Measurement, wanted: float, seed: int) -> bool:
 
 def _row(record: Record, baseline: Record, noise: Estimate | None, seed: int) -> Row:
     median = estimate(record.logs(), seed)
-    rival = record is not baseline and record.error is None
-    ratio = _ratio(record, baseline, seed) if rival else None
+    first = record is baseline
+    ratio = _ratio(record, baseline, seed) if not first and record.error is None else None
+    backend = record.variant.backend
+    times = [time for process in record.times for block in process for time in block]
     return Row(
         label=record.variant.label,
         model=str(record.variant.model),
-        backend=_text(record.variant.backend),
+        backend=_text(backend),
+        provider=type(backend).target().name,
+        threads=getattr(backend, "threads", 0),
         error=record.error,
         launches=len(record.opens),
-        runs=len(record.times),
+        runs=len(times),
         median=median.exp() if median else None,
-        p90=float(np.quantile(record.times, 0.9)) if len(record.times) >= P90_FROM else None,
+        percentiles=percentiles(record.times),
+        sample=_thinned(times),
+        processes=tuple(math.exp(np.median(row)) for row in record.logs() if row),
         open_s=statistics.median(record.opens) if record.opens else None,
         first_s=statistics.median(record.firsts) if record.firsts else None,
         peak_bytes=record.peak_bytes,
         fallbacks=record.fallbacks,
+        baseline=None if first else baseline.variant.label,
         ratio=ratio.exp() if ratio else None,
+        noise=noise.exp() if noise and first else None,
         detectable=detectable(ratio, noise) if ratio else None,
         verdict=verdict(ratio, noise) if ratio else "",
     )
+
+
+def _thinned(times: Sequence[float]) -> tuple[float, ...]:
+    if not times:
+        return ()
+    shares = (np.arange(min(len(times), SAMPLE)) + 0.5) / min(len(times), SAMPLE)
+    return tuple(np.quantile(times, shares).tolist())
 
 
 def _text(backend: Backend) -> str:

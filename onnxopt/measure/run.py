@@ -69,7 +69,8 @@ class Record:
     fallbacks: tuple[str, ...] = ()
     launches: list[dict[int, float]] = dataclasses.field(default_factory=list)
     """For each process the logarithm of the median of every round's block."""
-    times: list[float] = dataclasses.field(default_factory=list)
+    times: list[list[list[float]]] = dataclasses.field(default_factory=list)
+    """The times of single runs, by process and block."""
     peak_bytes: int = 0
     unsteady: int = 0
     spins: bool = False
@@ -144,6 +145,7 @@ class Measurement:
             for record, process in alive:
                 say(f"opening {record.variant.label}")
                 record.launches.append({})
+                record.times.append([])
                 with _failing(record):
                     runs[id(record)] = self._prepare(record, process)
             rounds = self._effort.blocks
@@ -181,7 +183,7 @@ class Measurement:
     def _block(self, record: Record, process: Process, number: int, runs: int) -> None:
         reply: dict[str, Any] = process.ask({"do": "block", "runs": runs}, self._effort.timeout_s)
         record.launches[-1][number] = math.log(statistics.median(reply["times"]))
-        record.times += reply["times"]
+        record.times[-1].append(reply["times"])
         record.peak_bytes = max(record.peak_bytes, reply["peak_bytes"])
         record.spins |= not reply["idle"]
 

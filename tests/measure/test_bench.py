@@ -48,7 +48,7 @@ def test_two_models_are_compared(path: Path) -> None:
     assert first.ratio is None
     assert second.ratio is not None
     assert second.ratio.low <= second.ratio.value <= second.ratio.high
-    assert report.noise is not None
+    assert report.rows[0].noise is not None
     assert second.verdict
     assert (first.launches, second.launches) == (2, 2)
     assert first.open_s
@@ -58,6 +58,10 @@ def test_two_models_are_compared(path: Path) -> None:
     assert first.backend == "cpu{threads=1}"
     assert report.notes == ()
     assert told == sorted(told)
+    assert (first.provider, first.threads, second.baseline) == ("cpu", 1, "a")
+    assert len(first.sample) == min(first.runs, 200)
+    assert list(first.sample) == sorted(first.sample)
+    assert len(first.processes) == 2
     json.loads(report.to_json())
 
 
@@ -67,7 +71,7 @@ def test_one_model_alone_has_no_ratio() -> None:
     assert row.median is not None
     assert row.ratio is None
     assert row.verdict == ""
-    assert report.noise is None
+    assert report.rows[0].noise is None
 
 
 def test_only_one_process_runs_at_a_time(tmp_path: Path) -> None:
