@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.elements import Elements, discrete, leaves, scales, wide
 from onnxopt.graph import attr_int, graphs, nested, subgraphs
 from onnxopt.target import Outputs
-
-_SLICE = 64
-"""Elements that a slice of an output needs to have a scale of its own."""
 
 _EPS = {"double": 2.0**-52, "float": 2.0**-23, "half": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -107,8 +104,8 @@ def compare(
         missing = sorted(expected.keys() ^ actual.keys())[0]
         return Comparison((Mismatch(missing, "is in one of the two models only"),))
     for name, value in expected.items():
-        others = [dict(_leaves(name, outputs[name])) for outputs in moved if name in outputs]
-        mine, theirs = dict(_leaves(name, value)), dict(_leaves(name, actual[name]))
+        others = [dict(leaves(name, outputs[name])) for outputs in moved if name in outputs]
+        mine, theirs = dict(leaves(name, value)), dict(leaves(name, actual[name]))
         if mine.keys() != theirs.keys():
             reason = f"had {len(mine)} elements and has {len(theirs)}"
             result += Comparison((Mismatch(name, reason),))
@@ -117,18 +114,6 @@ def compare(
             spread = [other[leaf] for other in others if leaf in other]
             result += _compared(leaf, array, theirs[leaf], tolerance, spread)
     return result
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Take sequences and maps apart into named arrays."""
-    if isinstance(value, list):
-        for at, element in enumerate(value):
-            yield from _leaves(f"{name}[{at}]", element)
-    elif isinstance(value, Mapping):
-        for key, element in value.items():
-            yield from _leaves(f"{name}[{key!r}]", element)
-    else:
-        yield name, np.asarray(value)
 
 
 def _compared(
@@ -142,21 +127,11 @@ def _compared(
         was, now = f"{expected.dtype}{list(expected.shape)}", f"{actual.dtype}{list(actual.shape)}"
         return Comparison((Mismatch(name, f"was {was} and is {now}"),))
     moved = [array for array in moved if array.shape == expected.shape]
-    if _discrete(expected):
+    if discrete(expected):
         return _exact(name, expected, actual, tolerance, moved)
     if np.array_equal(expected, actual):
         return Comparison()
-    return _floating(name, _wide(expected), _wide(actual), tolerance, [_wide(m) for m in moved])
-
-
-def _discrete(array: np.ndarray) -> bool:
-    if array.dtype.kind in "biuOUSM":
-        return True
-    return array.dtype.kind == "V" and array.dtype.name.startswith(("int", "uint"))
-
-
-def _wide(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    return _floating(name, wide(expected), wide(actual), tolerance, [wide(m) for m in moved])
 
 
 def _exact(
@@ -188,28 +163,20 @@ def _floating(
     tolerance: Tolerance,
     moved: list[np.ndarray],
 ) -> Comparison:
-    finite = np.isfinite(expected) & np.isfinite(actual)
-    with np.errstate(invalid="ignore"):
-        strange = ~finite & ~((expected == actual) | (np.isnan(expected) & np.isnan(actual)))
-    unsettled = strange & ~_any(np.isfinite(m) != np.isfinite(expected) for m in moved)
+    found = Elements.of(expected, actual)
+    unsettled = found.strange & ~_any(np.isfinite(m) != np.isfinite(expected) for m in moved)
     if unsettled.any():
         reason = (
             f"{int(unsettled.sum())} of {expected.size} elements differ in being NaN or infinite"
         )
         return Comparison((Mismatch(name, reason),))
-    difference = np.where(
-        finite, np.abs(np.where(finite, actual, 0) - np.where(finite, expected, 0)), 0
-    )
-    scale = _scale(np.where(np.isfinite(expected), np.abs(expected), 0))
-    worst = float(difference.max(initial=0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(difference > 0, difference / scale, 0.0)
-    relative = float(ratio.max(initial=0.0))
+    worst = float(found.difference.max(initial=0.0))
+    relative = float(found.relative.max(initial=0.0))
     figures = Comparison(absolute=worst, relative=relative)
     if relative <= tolerance.relative:
         return figures
-    allowed = tolerance.relative * scale + tolerance.multiple * _spread(expected, moved)
-    if bool(np.all(difference <= allowed)):
+    allowed = tolerance.relative * found.scale + tolerance.multiple * _spread(expected, moved)
+    if bool(np.all(found.difference <= allowed)):
         note = (
             f"'{name}' differs by {relative:.1e} of its scale; rounding alone moves the original's "
             f"by {float(_spread(expected, moved).max()):.1e}"
@@ -229,24 +196,13 @@ def _any(masks: Iterator[np.ndarray]) -> np.ndarray:
     return result
 
 
-def _scale(magnitude: np.ndarray) -> np.ndarray:
-    """Return each element's scale: the least of the maxima of the slices that hold it."""
-    whole = float(magnitude.max(initial=0.0))
-    scale = np.full(magnitude.shape, whole)
-    for axis in range(magnitude.ndim):
-        if magnitude.shape[axis] > 1 and magnitude.size // magnitude.shape[axis] >= _SLICE:
-            others = tuple(a for a in range(magnitude.ndim) if a != axis)
-            scale = np.minimum(scale, magnitude.max(axis=others, keepdims=True))
-    return np.asarray(np.maximum(scale, whole / 4096))
-
-
 def _spread(expected: np.ndarray, moved: list[np.ndarray]) -> np.ndarray:
     """Return how far disturbances move each element, by the scale of the difference."""
     result: np.ndarray = np.zeros(expected.shape)
     for array in moved:
         with np.errstate(invalid="ignore"):
             step = np.abs(array - expected)
-        result = np.maximum(result, _scale(np.where(np.isfinite(step), step, 0)))
+        result = np.maximum(result, scales(np.where(np.isfinite(step), step, 0)))
     return result
 
 
