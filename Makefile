@@ -59,6 +59,6 @@ $(VENV)/.cpu: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
-	@echo "Installing onnxopt with ONNX Runtime, OpenVINO and what the tests need"
-	@$(PIP) -e '.[cpu,openvino,dev]'
+	@echo "Installing onnxopt with ONNX Runtime, OpenVINO, HTML pages and what the tests need"
+	@$(PIP) -e '.[cpu,openvino,html,dev]'
 	@touch $@ $(VENV)/.cpu

@@ -81,12 +81,17 @@ def _draft(target: Path, write: Write) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _reported(target: Path) -> Iterator[None]:
+def may_write(target: Path) -> None:
+    """Raise UsageError for a place where no file can be put: call it before long work."""
     if not target.parent.is_dir():
         raise UsageError(f"{target}: there is no folder '{target.parent}'; create it first")
     if target.exists() and not target.is_file():
         raise UsageError(f"{target}: is not a regular file; name a file to write")
+
+
+@contextlib.contextmanager
+def _reported(target: Path) -> Iterator[None]:
+    may_write(target)
     try:
         yield
     except OSError as error:
