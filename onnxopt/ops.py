@@ -137,6 +137,11 @@ def key(node: ir.Node) -> tuple[str, str]:
     return node.domain, node.op_type
 
 
+def label(node: ir.Node) -> str:
+    """Return an operator's name, with its domain where that is not ONNX's own."""
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
 def pure(node: ir.Node) -> bool:
     """Return whether equal inputs give equal outputs and nothing else happens."""
     return node.domain in STANDARD_DOMAINS and key(node) not in RANDOM

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Observer, Pass
+from onnxopt.ops import label
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -41,7 +42,7 @@ class Size:
             weights = (value.const_value for value in home.initializers.values())
             weight_bytes += sum(weight.nbytes for weight in weights if weight is not None)
             for node in home:
-                name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+                name = label(node)
                 operators[name] = operators.get(name, 0) + 1
         nodes = sum(operators.values())
         return cls(nodes=nodes, weight_bytes=weight_bytes, operators=operators)

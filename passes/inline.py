@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import onnx_ir as ir
 
-from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.errors import ModelError
-
-Name = tuple[str, str, str]
+from onnxopt.functions import inlinable, inline
 
 
 class Inline(Pass):
@@ -22,65 +17,8 @@ class Inline(Pass):
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Inline with onnx-ir's pass; return the number of functions that went."""
-        kept = _called(model, _closed(model))
-        gone = [name for name in model.functions if name not in kept]
+        gone = inlinable(model)
         if not gone or not context.gate.permit("inline", "model"):
             return 0
-        from onnx_ir.passes import PreconditionError
-        from onnx_ir.passes.common import InlinePass
-
-        for name in gone:
-            _separate_outputs(model.functions[name])
-        try:
-            InlinePass(criteria=lambda function: function.identifier() not in kept)(model)
-        except (PreconditionError, ValueError) as problem:
-            raise ModelError(
-                f"the functions of the model cannot be inlined: {problem}"
-            ) from problem
-        for name in gone:
-            model.functions.pop(name, None)
+        inline(model, gone)
         return len(gone)
-
-
-def _closed(model: ir.Model) -> set[Name]:
-    """Return the functions whose nodes cannot stand in the model's graph as they are."""
-    imports = dict(model.opset_imports)
-    closed = set()
-    for name, function in model.functions.items():
-        own = function.opset_imports
-        same = all(imports.get(domain, version) == version for domain, version in own.items())
-        bodies = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-        if same and not any(attribute.type in bodies for attribute in function.attributes.values()):
-            imports |= own
-        else:
-            closed.add(name)
-    return closed
-
-
-def _called(model: ir.Model, names: Iterable[Name]) -> set[Name]:
-    """Return the functions of these names, and all that they call."""
-    found: set[Name] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name in found or name not in model.functions:
-            continue
-        found.add(name)
-        for home in graph.nested(model.functions[name].graph):
-            pending += [node.op_identifier() for node in home]
-    return found
-
-
-def _separate_outputs(function: ir.Function) -> None:
-    """Copy what a function hands on as it is, or twice, so that each output has a value of its own.
-
-    Else a graph's output that a call computes would become one of the graph's inputs.
-    """
-    seen: set[ir.Value] = set()
-    for index, value in enumerate(function.outputs):
-        if value.producer() is None or value in seen:
-            copy = ir.Node("", "Identity", [value], num_outputs=1)
-            copy.outputs[0].name = f"{value.name}_copy_{index}"
-            function.graph.append(copy)
-            function.outputs[index] = copy.outputs[0]
-        seen.add(function.outputs[index])

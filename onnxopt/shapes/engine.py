@@ -16,7 +16,7 @@ from onnxopt.shapes.fact import NOTHING, Content, Contradiction, Fact
 from onnxopt.shapes.fallback import infer_by_schema
 from onnxopt.shapes.table import TABLE
 
-_MALFORMED = (
+MALFORMED = (
     ArithmeticError,
     AttributeError,
     IndexError,
@@ -133,7 +133,7 @@ class Engine:
         except Contradiction as error:
             contradicted = str(error)
             self.impossible.add(node)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             contradicted = f"it does not follow its operator's definition ({error})"
         self.depth = depth
         lost = self._store(node, results)

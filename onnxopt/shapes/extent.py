@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from onnxopt.shapes import bounds, dim
@@ -99,3 +99,10 @@ def static(dims: Dims | None) -> tuple[int, ...] | None:
         return None
     numbers = tuple(extent for extent in dims if isinstance(extent, int))
     return numbers if len(numbers) == len(dims) else None
+
+
+def evaluated(size: Extent, sizes: Mapping[str, int]) -> Extent:
+    """Return the number that a size is where all its names have these sizes, else the size."""
+    if isinstance(size, Dim) and not size.hidden and size.symbols() <= sizes.keys():
+        return size.evaluate(dict(sizes))
+    return size

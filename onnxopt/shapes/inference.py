@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ import onnx_ir as ir
 
 from onnxopt.shapes.annotations import Change, annotated, change
 from onnxopt.shapes.contents import INTEGERS
-from onnxopt.shapes.dim import Dim
-from onnxopt.shapes.engine import Engine
-from onnxopt.shapes.extent import static
+from onnxopt.shapes.dim import Dim, raw
+from onnxopt.shapes.engine import Engine, named
+from onnxopt.shapes.extent import Extent, evaluated, static
 from onnxopt.shapes.fact import Content, Fact
 
 
@@ -58,28 +59,41 @@ class Inference:
             item.apply()
 
 
-def analyse(model: ir.Model) -> Inference:
+def analyse(model: ir.Model, sizes: Mapping[str, int] | None = None) -> Inference:
     """Infer the types and shapes of all values, in subgraphs too, and leave the model as it is.
+
+    ``sizes`` are taken for the extents of inputs that have these names. Where they are given, even
+    empty, an extent without a name is called ``input:axis``.
 
     The interface of the model is taken at its word: extents of inputs with one name are equal, and
     are integers that are zero or more. Of other annotations only what does not contradict is used.
     """
     graph = model.graph
-    engine = _walked(model)
+    engine = _walked(model, sizes=sizes)
     interface = {*graph.inputs, *graph.outputs}
     changes = _changes(engine, interface)
     stops = tuple(Stop(node, reason) for node, reason in engine.stops.items())
     return Inference(changes, stops, Memo(engine))
 
 
-def _walked(model: ir.Model, assumed: Mapping[ir.Value, Fact] | None = None) -> Engine:
+def _walked(
+    model: ir.Model,
+    assumed: Mapping[ir.Value, Fact] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Engine:
+    given = {
+        value: annotated(value) if sizes is None else _sized(value, sizes)
+        for value in model.graph.inputs
+    }
     engine = Engine(
         model.graph.opset_imports,
         inputs_count=model.ir_version < 4,
-        free=_free_names(model.graph.inputs),
+        free=_free_names(given.values()),
         functions=frozenset((domain, name) for domain, name, _ in model.functions),
         assumed=assumed,
     )
+    if sizes is not None:
+        engine.facts |= {value: named(value, fact) for value, fact in given.items()}
     engine.walk(model.graph)
     return engine
 
@@ -155,10 +169,25 @@ def _content(value: ir.Value, engine: Engine) -> Content | None:
     return engine.content(value) if dtype is None or dtype in INTEGERS else None
 
 
-def _free_names(inputs: Iterable[ir.Value]) -> frozenset[str]:
+def _sized(value: ir.Value, sizes: Mapping[str, int]) -> Fact:
+    """Return an input as it is annotated, at these sizes; an axis without a name is given one."""
+    fact = annotated(value)
+    if fact.shape is None or value.shape is None:
+        axes = itertools.takewhile(lambda axis: f"{value.name}:{axis}" in sizes, itertools.count())
+        shape = tuple(sizes[f"{value.name}:{axis}"] for axis in axes)
+        return fact._replace(shape=shape) if shape else fact
+    extents: list[Extent] = []
+    for axis, (text, size) in enumerate(zip(value.shape, fact.shape, strict=True)):
+        known = raw(f"{value.name}:{axis}") if size is None else size
+        name = "" if isinstance(text, int) else text.value or ""
+        extents.append(sizes[name] if name in sizes else evaluated(known, sizes))
+    return fact._replace(shape=tuple(extents))
+
+
+def _free_names(inputs: Iterable[Fact]) -> frozenset[str]:
     names: set[str] = set()
-    for value in inputs:
-        for size in annotated(value).shape or ():
+    for fact in inputs:
+        for size in fact.shape or ():
             if isinstance(size, Dim):
                 names |= size.symbols()
     return frozenset(names)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from onnxopt.shapes.call import Call, Row, normalize
-from onnxopt.shapes.extent import Extent
+from onnxopt.shapes.dim import Dim
+from onnxopt.shapes.extent import Extent, largest
 from onnxopt.shapes.fact import NOTHING, Contradiction, Fact, join
 
 _BOOL = Fact(ir.DataType.BOOL, ())
@@ -58,13 +59,18 @@ def _loop(call: Call) -> Sequence[Fact]:
     if len(body.inputs) != len(state) + 2:
         raise Contradiction(f"its body has {len(body.inputs)} inputs for {len(state)} values")
     state, scanned = _settle(call, body, state, [], [_COUNTER, _BOOL])
-    content = call.content(0) if call.has(0) else None
-    turns: Extent = None
-    if content and isinstance(content[0], int) and _never_breaks(call, body):
-        turns = max(content[0], 0)
-    if scanned and turns is None:
+    count = turns(call, body)
+    if scanned and count is None:
         call.stop("how many turns it makes is only known from the data")
-    return [*state, *(_stacked(fact, turns) for fact in scanned)]
+    return [*state, *(_stacked(fact, count) for fact in scanned)]
+
+
+def turns(call: Call, body: ir.Graph) -> Extent:
+    """Return how many turns a Loop makes, None where only the data tell."""
+    content = call.content(0) if call.has(0) else None
+    if content and isinstance(content[0], int | Dim) and _never_breaks(call, body):
+        return largest(content[0], 0)
+    return None
 
 
 def _never_breaks(call: Call, body: ir.Graph) -> bool:
@@ -95,7 +101,7 @@ def _scan(call: Call) -> Sequence[Fact]:
     body, scanned = call.graph("body"), call.integer("num_scan_inputs", 0)
     carried = len(call.inputs) - scanned
     axes = call.ints("scan_input_axes") or (0,) * scanned
-    length: Extent = None
+    length = steps(call)
     slices = []
     for place in range(scanned):
         fact = call.fact(carried + place)
@@ -103,14 +109,25 @@ def _scan(call: Call) -> Sequence[Fact]:
             slices.append(Fact(fact.dtype))
             continue
         axis = normalize(axes[place], len(fact.shape))
-        size = fact.shape[axis]
-        length = size if length is None or isinstance(size, int) else length
         slices.append(Fact(fact.dtype, fact.shape[:axis] + fact.shape[axis + 1 :]))
     state = [_plain(call.fact(index)) for index in range(carried)]
     state, given = _settle(call, body, state, slices, [])
     out_axes = call.ints("scan_output_axes") or (0,) * len(given)
     stacked = [_stacked(fact, length, axis) for fact, axis in zip(given, out_axes, strict=True)]
     return [*state, *stacked]
+
+
+def steps(call: Call) -> Extent:
+    """Return how many slices a Scan takes, None where nothing tells."""
+    scanned = call.integer("num_scan_inputs", 0)
+    axes = call.ints("scan_input_axes") or (0,) * scanned
+    length: Extent = None
+    for axis, index in zip(axes, range(len(call.inputs) - scanned, len(call.inputs)), strict=True):
+        shape = call.shape(index)
+        if shape is not None:
+            size = shape[normalize(axis, len(shape))]
+            length = size if length is None or isinstance(size, int) else length
+    return length
 
 
 ROWS: dict[str, Row] = {"If": _if, "Loop": _loop, "Scan": _scan}

@@ -51,22 +51,27 @@ def _gemm(call: Call) -> Fact:
     return Fact(call.dtype(0) or call.dtype(1), gemm_shape(call))
 
 
+def terms(call: Call) -> tuple[list[str], str]:
+    """Take an Einsum's equation apart: the letters of each input, and those of the output."""
+    equation = call.string("equation", "").replace(" ", "")
+    inputs, arrow, output = equation.partition("->")
+    if not arrow:
+        named = [letter for letter in inputs if letter.isalpha()]
+        once = sorted(letter for letter in set(named) if named.count(letter) == 1)
+        output = ("..." if "..." in inputs else "") + "".join(once)
+    return inputs.split(","), output
+
+
 def _einsum(call: Call) -> Fact:
     """Each letter of the output has the extent it has in the inputs."""
-    equation = call.string("equation", "").replace(" ", "")
-    terms, arrow, output = equation.partition("->")
-    names = terms.split(",")
+    names, output = terms(call)
     shapes = [call.shape(index) for index in range(len(call.inputs))]
     if len(names) != len(shapes):
-        raise Contradiction(f"equation '{equation}' is not for {len(shapes)} inputs")
-    if not arrow:
-        letters = [letter for letter in terms if letter.isalpha()]
-        once = sorted(letter for letter in set(letters) if letters.count(letter) == 1)
-        output = ("..." if "..." in terms else "") + "".join(once)
+        raise Contradiction(f"equation '{','.join(names)}' is not for {len(shapes)} inputs")
     extents: dict[str, Extent] = {}
     middle: Dims | None = ()
     for name, shape in zip(names, shapes, strict=True):
-        middle = broadcast(middle, _bind(name, shape, extents))
+        middle = broadcast(middle, letters(name, shape, extents))
     if "..." in output and middle is None:
         return Fact(call.dtype(0))
     head, _, tail = output.partition("...")
@@ -75,7 +80,7 @@ def _einsum(call: Call) -> Fact:
     return Fact(call.dtype(0), dims)
 
 
-def _bind(name: str, shape: Dims | None, extents: dict[str, Extent]) -> Dims | None:
+def letters(name: str, shape: Dims | None, extents: dict[str, Extent]) -> Dims | None:
     """Note the extents of a term's letters; return those that its dots stand for."""
     head, dots, tail = name.partition("...")
     if shape is None:

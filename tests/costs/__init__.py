@@ -1,0 +1,1 @@
+"""What models compute and move, against counts that we did not make."""
