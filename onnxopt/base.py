@@ -21,6 +21,9 @@ Evaluate = Callable[[ir.Model, Feeds], Outputs]
 Load = Callable[[ir.Model], Session]
 """Opens a model for many runs; its runtime may optimize it."""
 
+Progress = Callable[[str, int, int | None], None]
+"""Takes what is being done, how many parts of it are, and of how many where that is known."""
+
 
 class Site(NamedTuple):
     """One rewrite: which pass, by which rule, at which value."""
@@ -82,6 +85,10 @@ def _reference(model: ir.Model, feeds: Feeds) -> Outputs:
 GENERIC = Target(name="generic", pipeline="fold-constants", probe_max_opset=lambda: 1000)
 
 
+def _silent(what: str, done: int, of: int | None) -> None:
+    del what, done, of
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
     """What a pass may know of the world outside the model."""
@@ -92,6 +99,8 @@ class Context:
     samples: Samples | None = None
     seed: int = 0
     gate: Gate = dataclasses.field(default_factory=Gate)
+    progress: Progress = _silent
+    """Told by passes that run the model many times."""
 
     def open(self, model: ir.Model, outputs: Sequence[ir.Value] | None = None) -> Session:
         """Open a model for many runs, fast rather than exactly as it is written.
@@ -124,6 +133,8 @@ class Pass(onnx_ir.passes.InPlacePass):
     """The pass may change names, types or shapes of the model's inputs and outputs."""
     lossless: ClassVar[bool] = True
     """The outputs stay equal up to rounding."""
+    needs_samples: ClassVar[bool] = False
+    """The pass runs the model on the samples of the context, and raises UsageError without."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -377,4 +377,4 @@ def random_samples(
             sizes = bindings()[at % len(bindings())]
             yield Sample(plan.feeds(sizes, CYCLE[at % len(CYCLE)], seed + at))
 
-    return Samples(read)
+    return Samples(read, count)

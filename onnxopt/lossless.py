@@ -17,6 +17,7 @@ from onnxopt.base import Context, Gate, Observer
 from onnxopt.evaluate import evaluator
 from onnxopt.io.hush import uncollected
 from onnxopt.pipeline import Pipeline
+from onnxopt.quantization import ranges
 from onnxopt.report import Recorder, Report, Size, Verification
 from onnxopt.samples import Samples
 from onnxopt.spec import write_value
@@ -29,8 +30,10 @@ _REFERENCE = (
 )
 """What computes models as they are written, to verify and to fold."""
 
-_STREAM = "cpu{spinning=false}"
-"""What runs models over many samples, for passes that look at what they compute."""
+_STREAM = "cpu{spinning=false, mem-pattern=false}"
+"""What runs models over many samples, for passes that look at what they compute.
+
+A plan of memory for all activations would keep a second copy of those that are outputs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -213,4 +216,5 @@ def _notes(model: ir.Model) -> list[str]:
     if stops:
         more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
         notes.append(f"shapes are not known behind {stops[0]}{more}")
+    notes += [f"no range was found where {said}" for said in model.meta.get(ranges.WITHOUT, [])]
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,10 @@ class Sample(NamedTuple):
 class Samples:
     """A stream of feeds that can be read again and again; labels where there are any."""
 
-    def __init__(self, read: Callable[[], Iterator[Sample]]) -> None:
+    def __init__(self, read: Callable[[], Iterator[Sample]], count: int | None = None) -> None:
         self._read = read
+        self.count = count
+        """How many there are, where that is known without reading them."""
 
     def __iter__(self) -> Iterator[Feeds]:
         """Read the feeds from the first on."""
@@ -44,7 +46,7 @@ class Samples:
         def read() -> Iterator[Sample]:
             return (sample for sample, _ in zip(self._read(), range(count), strict=False))
 
-        return Samples(read)
+        return Samples(read, None if self.count is None else min(count, self.count))
 
     @classmethod
     def of(cls, source: Iterable[Feeds] | Callable[[], Iterable[Feeds]]) -> Samples:
@@ -60,7 +62,8 @@ class Samples:
                 "samples: an iterator can be read only once; pass a list, or the function itself"
             )
         whole = source
-        return cls(lambda: (Sample(feeds) for feeds in whole))
+        count = len(whole) if isinstance(whole, Sized) else None
+        return cls(lambda: (Sample(feeds) for feeds in whole), count)
 
     @classmethod
     def from_path(cls, path: Path | str, inputs: Sequence[ir.Value]) -> Samples:
@@ -75,7 +78,7 @@ class Samples:
             raise ModelError(
                 f"{path}: no samples (.npz, .npy, .pb) there; check the path of the samples"
             )
-        return cls(lambda: (_sample(entry, inputs) for entry in found))
+        return cls(lambda: (_sample(entry, inputs) for entry in found), len(found))
 
 
 def _entries(path: Path) -> list[tuple[Path, ...]]:

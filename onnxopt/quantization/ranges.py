@@ -14,6 +14,9 @@ from onnxopt.errors import ModelError
 
 KEY = "onnxopt.range"
 
+WITHOUT = "onnxopt.without-range"
+"""Under which a model's ``meta`` lists what was said of values that were not finite."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Range:

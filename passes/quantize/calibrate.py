@@ -1,0 +1,80 @@
+"""Find the ranges of activations on samples, and keep them in the model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from onnxopt.base import Context, Pass
+from onnxopt.errors import UsageError
+from onnxopt.passes.quantize import _values
+from onnxopt.quantization import ranges
+from onnxopt.quantization.calibrators import Calibrator, Method, Name
+from onnxopt.quantization.stream import calibrate
+from onnxopt.spec import nearest
+
+
+class Calibrate(Pass):
+    """Run the model on samples and write on each value the range of numbers to keep exact.
+
+    Ranges are metadata of the values of the main graph, so a calibrated model can be kept and
+    quantized several times. Memory is that of one inference that returns the values, and 128 KB a
+    value for ``percentile``, ``entropy`` and ``mse``, whatever the number of samples.
+    """
+
+    needs_samples: ClassVar[bool] = True
+
+    method: Name = "minmax"
+    percentile: float = 99.99
+    """The percentage of a value's numbers that ``percentile`` keeps."""
+    momentum: float = 0.01
+    """The weight of the newest sample in a ``moving-average``."""
+    bits: int = 8
+    """Of the type to quantize to, for ``entropy`` and ``mse``."""
+    symmetric: bool = False
+    """Whether the type's zero point is in its centre, for ``entropy`` and ``mse``."""
+    elements: int = 1 << 15
+    """How many of a value's elements in a sample are counted, spread evenly; 0 is all."""
+    values: tuple[str, ...] = ()
+    """The names of the values; all that quantization may want where there are none."""
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Calibrate and count the ranges that are new or others than before."""
+        wanted = self._wanted(model)
+        method = Method(
+            name=self.method,
+            percentile=self.percentile,
+            momentum=self.momentum,
+            levels=1 << self.bits,
+            symmetric=self.symmetric,
+            elements=self.elements,
+            seed=context.seed,
+        )
+        made: dict[ir.Value, Calibrator] = {
+            source: method.calibrator() for source in map(_values.source, wanted)
+        }
+        endless = calibrate(model, made, context) if made else {}
+        model.meta[ranges.WITHOUT] = list(endless.values())
+        found = {source: None if source in endless else made[source].range() for source in made}
+        changes = 0
+        for value in wanted:
+            kept = found[_values.source(value)]
+            if kept is None or ranges.read(value) == kept:
+                continue
+            if context.gate.permit(self.name, value.name or ""):
+                ranges.write(value, kept)
+                changes += 1
+        return changes
+
+    def _wanted(self, model: ir.Model) -> list[ir.Value]:
+        known = list(_values.floats(model))
+        if self.values:
+            names = {value.name or "": value for value in known}
+            strange = next((name for name in self.values if name not in names), None)
+            if strange is not None:
+                raise UsageError(
+                    f"'{strange}' is no activation of the main graph{nearest(strange, names)}"
+                )
+            return [names[name] for name in dict.fromkeys(self.values)]
+        return [value for value in known if not _values.bounded(value)]
