@@ -133,11 +133,28 @@ def startup(said: dict[str, Any]) -> Lines:
     return table(["what", "min s", "median s"], rows)
 
 
+def calibration(said: dict[str, Any]) -> Lines:
+    """Return what every calibrator costs beside plain inference, and a peer's for each image."""
+    rows: list[list[object]] = [
+        [name, *(short(f[k]) for k in ("seconds", "times_plain")), short(f["mb_above_plain"], 0)]
+        for name, f in said["onnxopt"].items()
+    ]
+    head = ["onnxopt", "s", "times plain inference", "MB above it"]
+    each: list[list[object]] = [
+        [name, short(f["seconds_an_image"], 3), short(f["mb_an_image"], 1)]
+        for name, f in said["onnxruntime"].items()
+    ]
+    told = f"{said['samples']} images through a ResNet-50 on all cores."
+    peer = ["ONNX Runtime", "s an image", "MB an image"]
+    return [told, "", *table(head, rows), "", *table(peer, each)]
+
+
 SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "quality": ("Quality", [peers, quality]),
     "wall": ("Wall time of the whole process, seconds", [wall]),
     "latency": ("Latency at ONNX Runtime's full level", [latency]),
     "scaling": ("Scaling", [scaling]),
+    "calibration": ("Calibration", [calibration]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),
 }

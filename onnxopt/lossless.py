@@ -30,7 +30,7 @@ _REFERENCE = (
 )
 """What computes models as they are written, to verify and to fold."""
 
-_STREAM = "cpu{spinning=false, mem-pattern=false}"
+STREAM = "cpu{spinning=false, mem-pattern=false}"
 """What runs models over many samples, for passes that look at what they compute.
 
 A plan of memory for all activations would keep a second copy of those that are outputs."""
@@ -141,7 +141,7 @@ class _Optimization:
         context = Context(
             target=self.target,
             evaluate=self.evaluate,
-            load=catalogue.backend(_STREAM).open,
+            load=catalogue.backend(STREAM).open,
             samples=self.samples,
             seed=self.request.seed,
             gate=gate,
