@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from onnxopt.backends._install import max_opset, missing, operators
+from onnxopt.backends._integer import of_this_machine
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import ONNXRUNTIME_CPU
 from onnxopt.target import Target
@@ -23,6 +24,7 @@ class Cpu(OrtBackend):
             pipeline=ONNXRUNTIME_CPU,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
+            integer=of_this_machine(),
         )
 
     @classmethod

@@ -13,6 +13,8 @@ from typing import Self, dataclass_transform
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.kernels import IntegerKernels
+
 Feeds = Mapping[str, np.ndarray]
 """Arrays by input name."""
 
@@ -29,6 +31,8 @@ class Target:
     """The default lossless pipeline, as text."""
     probe_max_opset: Callable[[], int]
     probe_operators: Callable[[], frozenset[str]] = frozenset
+    integer: IntegerKernels | None = None
+    """What it computes on integers; None where that gains nothing."""
 
     @functools.cached_property
     def max_opset(self) -> int:

@@ -32,7 +32,7 @@ CLOSED_TO_PASSES = {
     "samples",
     "verify",
 }
-OPEN_TO_BACKENDS = {"onnxopt._startup", "onnxopt.errors", "onnxopt.target"}
+OPEN_TO_BACKENDS = {"onnxopt._startup", "onnxopt.errors", "onnxopt.kernels", "onnxopt.target"}
 
 
 def _at_import(node: ast.AST) -> Iterator[ast.AST]:

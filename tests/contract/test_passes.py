@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt import catalogue, shapes
-from onnxopt.base import Context, Gate, Pass
+from onnxopt.backends._integer import X86_VNNI
+from onnxopt.base import GENERIC, Context, Gate, Pass
 from onnxopt.evaluate import evaluator
 from onnxopt.feeds import random_samples
 from onnxopt.io import load
 from onnxopt.pipeline import Pipeline
+from onnxopt.quantization import ranges
+from onnxopt.quantization.ranges import Range
 from onnxopt.target import Feeds, Outputs
 from onnxopt.verify import Honest, Tolerance, Verify, compare, fingerprint
 
 EVALUATE = evaluator(catalogue.backend("cpu{optimization=off}"))
 LOAD = catalogue.backend("cpu{threads=1}").open
+TARGET = dataclasses.replace(GENERIC, integer=X86_VNNI)
 NO_RUNTIME = frozenset(("custom_domain",))
 """Graphs with an operator that no runtime here knows."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"raise-opset": {"to": 21}}
@@ -41,15 +46,20 @@ def can_run(step: Pass, graph_name: str) -> bool:
 
 
 def context_of(model: ir.Model, gate: Gate | None = None) -> Context:
-    """Return a context with a runtime and samples."""
+    """Return a context with a runtime, samples, and integer kernels to quantize for."""
     samples = random_samples(model, evaluate=EVALUATE)
-    return Context(evaluate=EVALUATE, load=LOAD, samples=samples, gate=gate or Gate())
+    return Context(
+        target=TARGET, evaluate=EVALUATE, load=LOAD, samples=samples, gate=gate or Gate()
+    )
 
 
 def prepared(file: Path) -> ir.Model:
-    """Return a graph as it stands in a pipeline: with shapes."""
+    """Return a graph as it stands in a pipeline: with shapes and calibrated."""
     model = load(file)
     shapes.infer(model)
+    for value in (*model.graph.inputs, *(v for node in model.graph for v in node.outputs)):
+        if value.dtype == ir.DataType.FLOAT:
+            ranges.write(value, Range(low=-3.0, high=3.5))
     return model
 
 

@@ -1,0 +1,68 @@
+"""The integer kernels of each target, as rows; what they rest on is in docs/quantization.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from pathlib import Path
+
+from onnxopt.kernels import IntegerKernels, Kernel, Role
+
+
+def _own(*becomes: str) -> Kernel:
+    return Kernel(role=Role.OWN, becomes=frozenset(becomes))
+
+
+_SHARED = Kernel(role=Role.SHARED)
+_MOVED = Kernel(role=Role.MOVED)
+_ABSORBED = Kernel(role=Role.ABSORBED)
+_PRODUCTS = frozenset(("MatMulIntegerToFloat", "QGemm", "QLinearMatMul"))
+
+_ONNXRUNTIME = {
+    "Conv": Kernel(role=Role.PRODUCT, becomes=frozenset(("QLinearConv",))),
+    "MatMul": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False),
+    "Gemm": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False),
+    "Add": _own("QLinearAdd"),
+    "AveragePool": _own("QLinearAveragePool"),
+    "Concat": _own("QLinearConcat"),
+    "GlobalAveragePool": _own("QLinearGlobalAveragePool"),
+    "LeakyRelu": _own("QLinearLeakyRelu"),
+    "Mul": _own("QLinearMul"),
+    "Sigmoid": _own("QLinearSigmoid"),
+    "DepthToSpace": _MOVED,
+    "Flatten": _SHARED,
+    "Gather": _MOVED,
+    "MaxPool": _SHARED,
+    "Pad": dataclasses.replace(_MOVED, only=(("mode", "constant"),)),
+    "Reshape": _SHARED,
+    "Resize": dataclasses.replace(_SHARED, only=(("mode", "nearest"),)),
+    "Slice": _MOVED,
+    "Split": _MOVED,
+    "Squeeze": _SHARED,
+    "Transpose": _SHARED,
+    "Unsqueeze": _SHARED,
+    "Clip": _ABSORBED,
+    "Relu": _ABSORBED,
+}
+"""Softmax has an integer kernel that takes six times as long as the one in float, so no row."""
+
+X86_VNNI = IntegerKernels(name="x86-vnni", rows=_ONNXRUNTIME, activations="uint8")
+"""AVX512-VNNI, AVX-VNNI or AMX. Only uint8 by int8 is fast: two of a kind are no faster than float,
+or several times slower."""
+
+X86 = dataclasses.replace(X86_VNNI, name="x86", weight_bits=7)
+"""AVX2 and AVX512 without VNNI add two products in 16 bits, which 8-bit weights overflow."""
+
+ARM = IntegerKernels(name="arm", rows=_ONNXRUNTIME, activations="uint8")
+
+
+def of_this_machine() -> IntegerKernels:
+    """Return the kernels that ONNX Runtime has for the processor at hand."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return ARM
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return X86_VNNI
+    vnni = {"avx512_vnni", "avx_vnni", "amx_int8"}
+    return X86_VNNI if flags & vnni or "avx2" not in flags else X86

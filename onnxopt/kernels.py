@@ -1,0 +1,56 @@
+"""Which operators a target computes on integers, and in which form it wants to find them: rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from onnxopt.quantization.types import TypeName
+
+
+class Role(enum.Enum):
+    """What an operator does with quantized data."""
+
+    PRODUCT = "product"
+    """Multiplies by constant weights: what quantization is for."""
+    OWN = "own"
+    """Computes on integers; input and output each have a scale of their own."""
+    SHARED = "shared"
+    """Selects elements: what comes out has the scale of what goes in."""
+    MOVED = "moved"
+    """The same, and written on the integers themselves, because the target would not find it."""
+    ABSORBED = "absorbed"
+    """Cuts off what the quantization of its input cuts off anyway, once the ranges agree."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """One operator on one target."""
+
+    role: Role
+    becomes: frozenset[str] = frozenset()
+    """The operators that the target runs in its place, by its own names."""
+    requantized: bool = True
+    """Its output must be quantized too, or it computes in floating point."""
+    only: tuple[tuple[str, str], ...] = ()
+    """Attributes that must have these values, written as text."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegerKernels:
+    """The integer kernels of a target, and the types that reach the fast ones."""
+
+    name: str
+    rows: Mapping[str, Kernel]
+    """By operator of the default domain."""
+    activations: TypeName
+    weights: TypeName = "int8"
+    symmetric: bool = False
+    """Activations have their zero point in the centre."""
+    weight_bits: int = 8
+    """Bits of a weight that are used: 7 where sums of two products saturate at 16 bits."""
+    depthwise_alone: bool = False
+    """A depthwise convolution gains although what is before or behind it is in float."""
+    elements_per_mac: float = 0.0
+    """What it costs to quantize or dequantize an element, in multiply-adds that integers save."""

@@ -1,0 +1,100 @@
+"""The share of a model's multiply-adds that a target computes on integers: foretold, and seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.kernels import IntegerKernels, Kernel, Role
+
+_COPY = re.compile(r"_token_\d+$")
+"""What ONNX Runtime puts behind the name of a node that takes another's place."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Products with constant weights, by whether they compute on integers: names of nodes."""
+
+    integer: frozenset[str]
+    floating: frozenset[str]
+
+    def share(self, macs: Mapping[str, int]) -> float | None:
+        """Return the integers' share of the multiply-adds; None where none are known."""
+        total = sum(macs.get(name, 0) for name in self.integer | self.floating)
+        return sum(macs.get(name, 0) for name in self.integer) / total if total else None
+
+
+def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:
+    """Read off a QDQ model which products the target computes on integers.
+
+    A product does where its data and its weight are dequantized, its bias, if it has one, is in
+    integers, and its output is quantized where the kernel needs that.
+    """
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for node in model.graph:
+        row = None if node.domain else kernels.rows.get(node.op_type)
+        if row is not None and row.role is Role.PRODUCT and _weighted(node):
+            found[_integer(node, row, kernels)].add(node.name or "")
+    return Coverage(integer=frozenset(found[True]), floating=frozenset(found[False]))
+
+
+def seen(
+    expected: Coverage, executed: Iterable[tuple[str, str]], becomes: frozenset[str]
+) -> Coverage:
+    """Return which of the products ran as integer kernels.
+
+    ``executed`` are the names and operators of the nodes that ran, ``becomes`` the operators that
+    are integer kernels.
+    """
+    ran = {_COPY.sub("", name) for name, operator in executed if operator in becomes}
+    products = expected.integer | expected.floating
+    return Coverage(integer=products & ran, floating=products - ran)
+
+
+def integer_operators(kernels: IntegerKernels) -> frozenset[str]:
+    """Return what the target calls its integer products."""
+    rows = [row for row in kernels.rows.values() if row.role is Role.PRODUCT]
+    return frozenset(name for row in rows for name in row.becomes)
+
+
+def _weighted(node: ir.Node) -> bool:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    if weight is None:
+        return False
+    source = _dequantized(weight)
+    return graph.tensor(weight if source is None else source) is not None
+
+
+def _dequantized(value: ir.Value | None) -> ir.Value | None:
+    """Return what a value is dequantized from; None where it is not."""
+    node = None if value is None else value.producer()
+    return node.inputs[0] if node is not None and node.op_type == "DequantizeLinear" else None
+
+
+def _integer(node: ir.Node, row: Kernel, kernels: IntegerKernels) -> bool:
+    data, weight = map(_dequantized, node.inputs[:2])
+    if data is None or weight is None or graph.tensor(data) is not None:
+        return False
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None and not row.requantized and _dequantized(bias) is None:
+        return False
+    return not row.requantized or all(_quantized(value, kernels) for value in node.outputs)
+
+
+def _quantized(value: ir.Value, kernels: IntegerKernels) -> bool:
+    """Return whether all that reads a value, what is absorbed aside, is one quantization."""
+    readers = list(_behind(value, kernels))
+    return len(readers) == 1 and readers[0].op_type == "QuantizeLinear" and graph.sole_use(value)
+
+
+def _behind(value: ir.Value, kernels: IntegerKernels) -> Iterator[ir.Node]:
+    for use in value.uses():
+        row = kernels.rows.get(use.node.op_type)
+        if row is not None and row.role is Role.ABSORBED and graph.sole_use(value):
+            yield from (after.node for after in use.node.outputs[0].uses())
+        else:
+            yield use.node

@@ -1,0 +1,119 @@
+"""Layers with constant weights, read alike whatever their operator: the facts are rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A product with constant weights; ``axis`` of the weight counts the output channels."""
+
+    node: ir.Node
+    x: ir.Value
+    weight: ir.Value
+    axis: int
+    bias: ir.Value | None = None
+    """One number a channel, added by the node itself or by ``adds``."""
+    adds: ir.Node | None = None
+    """The Add behind a MatMul that adds the bias."""
+
+    @property
+    def output(self) -> ir.Value:
+        """Return what the layer computes, bias included."""
+        return (self.adds or self.node).outputs[0]
+
+    @property
+    def depthwise(self) -> bool:
+        """Return whether every channel is convolved alone."""
+        groups = graph.attr_int(self.node, "group", 1)
+        held = graph.tensor(self.weight)
+        return groups > 1 and held is not None and int(held.shape.numpy()[1]) == 1
+
+
+def read(node: ir.Node) -> Layer | None:
+    """Return the layer that a node of the default domain is; None where it is none.
+
+    Weights and biases must be constants of float32, and a bias must be one number a channel.
+    """
+    reader = None if node.domain else _READERS.get(node.op_type)
+    if reader is None or len(node.inputs) < 2:
+        return None
+    x, weight = node.inputs[:2]
+    if x is None or weight is None or x.dtype != ir.DataType.FLOAT or graph.tensor(x) is not None:
+        return None
+    return reader(node, x, weight) if _is_float(weight) else None
+
+
+def _is_float(value: ir.Value) -> bool:
+    held = graph.tensor(value)
+    return held is not None and held.dtype == ir.DataType.FLOAT and held.size > 0
+
+
+def _extent(weight: ir.Value, axis: int) -> int:
+    held = graph.tensor(weight)
+    return 0 if held is None else int(held.shape.numpy()[axis])
+
+
+def _conv(node: ir.Node, x: ir.Value, weight: ir.Value) -> Layer | None:
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None and not _fits(bias, _extent(weight, 0)):
+        return None
+    return Layer(node=node, x=x, weight=weight, axis=0, bias=bias)
+
+
+def _gemm(node: ir.Node, x: ir.Value, weight: ir.Value) -> Layer | None:
+    plain = graph.attr_float(node, "alpha", 1.0) == graph.attr_float(node, "beta", 1.0) == 1
+    axis = 0 if graph.attr_int(node, "transB", 0) else 1
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if not plain or graph.attr_int(node, "transA", 0) or graph.rank(weight) != 2:
+        return None
+    if bias is not None and not _fits(bias, _extent(weight, axis)):
+        return None
+    return Layer(node=node, x=x, weight=weight, axis=axis, bias=bias)
+
+
+def _matmul(node: ir.Node, x: ir.Value, weight: ir.Value) -> Layer | None:
+    if graph.rank(weight) != 2 or (graph.rank(x) or 0) < 2:
+        return None
+    plain = Layer(node=node, x=x, weight=weight, axis=1)
+    product = node.outputs[0]
+    if not graph.sole_use(product):
+        return plain
+    reader, index = next(iter(product.uses()))
+    if reader.domain or reader.op_type != "Add":
+        return plain
+    other = reader.inputs[1 - index]
+    if other is None or other is product or not _fits(other, _extent(weight, 1)):
+        return plain
+    return dataclasses.replace(plain, bias=other, adds=reader)
+
+
+def _fits(bias: ir.Value, channels: int) -> bool:
+    """Return whether a constant is one number a channel, in a row or with ones before it."""
+    held = graph.tensor(bias)
+    if held is None or held.dtype != ir.DataType.FLOAT:
+        return False
+    shape = tuple(held.shape.numpy())
+    return bool(shape) and shape[-1] == channels and all(size == 1 for size in shape[:-1])
+
+
+_READERS: dict[str, Callable[[ir.Node, ir.Value, ir.Value], Layer | None]] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+}
+
+
+def contents(value: ir.Value) -> np.ndarray:
+    """Return the numbers of a weight or bias of a layer."""
+    found = graph.array(value)
+    if found is None:
+        raise ValueError(f"'{value.name}' is no constant")
+    return found

@@ -1,0 +1,236 @@
+"""Where a model is computed on integers: which nodes, and which values are quantized for them.
+
+Layers with constant weights are what it is about. What lies between two of them joins in where that
+keeps the data in integers all the way; nothing else does, because every change between integers and
+floating point costs a pass over the data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterator, Sequence
+
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.kernels import IntegerKernels, Kernel, Role
+from onnxopt.passes.quantize import _layers
+from onnxopt.passes.quantize._layers import Layer
+from onnxopt.quantization import ranges
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which layers may be quantized, by shell patterns over node, output and operator names."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    without: frozenset[ir.Node] = frozenset()
+    """Nodes that are not."""
+
+    def allows(self, node: ir.Node) -> bool:
+        """Return whether a node is named by ``only``, where that names any, and not by ``skip``."""
+        if node in self.without:
+            return False
+        return (not self.only or _named(node, self.only)) and not _named(node, self.skip)
+
+
+def _named(node: ir.Node, patterns: Sequence[str]) -> bool:
+    names = [node.name or "", node.op_type, *(value.name or "" for value in node.outputs)]
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+@dataclasses.dataclass
+class Plan:
+    """The nodes that compute on integers, all in the main graph, in its order."""
+
+    layers: dict[ir.Node, Layer] = dataclasses.field(default_factory=dict)
+    between: dict[ir.Node, Kernel] = dataclasses.field(default_factory=dict)
+    """Nodes without weights of their own, with their roles."""
+    kernels: dict[ir.Node, Kernel] = dataclasses.field(default_factory=dict)
+    """What the target makes of the layers."""
+
+    def integer(self, node: ir.Node) -> bool:
+        """Return whether a node reads integers."""
+        return node in self.layers or node in self.between
+
+    def requantized(self) -> Iterator[ir.Value]:
+        """Yield the values that are quantized for every reader, since integers are computed."""
+        for node in (*self.layers, *self.between):
+            if self._makes_integers(node):
+                yield from self.tails(node)
+
+    def _makes_integers(self, node: ir.Node) -> bool:
+        return node in self.between or (node in self.layers and self.kernels[node].requantized)
+
+    def tails(self, node: ir.Node) -> list[ir.Value]:
+        """Return where a node's outputs are quantized: behind what the quantization absorbs."""
+        outputs = [self.layers[node].output] if node in self.layers else node.outputs
+        followers = [(value, self._absorbed.get(value)) for value in outputs]
+        return [value if after is None else after.outputs[0] for value, after in followers]
+
+    _absorbed: dict[ir.Value, ir.Node] = dataclasses.field(default_factory=dict)
+
+
+def data_inputs(node: ir.Node) -> list[ir.Value]:
+    """Return the inputs of a node without weights that hold data, not shapes or sizes."""
+    first = node.inputs if node.op_type in _ALL_INPUTS else node.inputs[:1]
+    return [value for value in first if value is not None]
+
+
+_ALL_INPUTS = frozenset(("Add", "Concat", "Mul"))
+"""Operators of whose inputs every one is data."""
+
+
+def plan(
+    model: ir.Model, kernels: IntegerKernels, choice: Choice, *, calibrated: bool = True
+) -> Plan:
+    """Decide what is computed on integers.
+
+    ``calibrated`` asks for ranges of all values involved and leaves a layer without in floating
+    point; without it, the plan says which values need one.
+    """
+    return _Planning(model.graph, kernels, choice, calibrated).run()
+
+
+def wanted_values(model: ir.Model, kernels: IntegerKernels, choice: Choice) -> list[ir.Value]:
+    """Return the values whose ranges a static quantization needs, each once."""
+    found = plan(model, kernels, choice, calibrated=False)
+    inputs = [layer.x for layer in found.layers.values()]
+    own = [node for node, row in found.between.items() if row.role is Role.OWN]
+    made = [node for node in found.layers if found.kernels[node].requantized]
+    tails = [value for node in (*made, *own) for value in found.tails(node)]
+    return list(dict.fromkeys((*inputs, *tails)))
+
+
+class _Planning:
+    def __init__(
+        self, home: ir.Graph, kernels: IntegerKernels, choice: Choice, calibrated: bool
+    ) -> None:
+        self._home = home
+        self._kernels = kernels
+        self._choice = choice
+        self._calibrated = calibrated
+        self._plan = Plan()
+
+    def run(self) -> Plan:
+        for node in self._home:
+            row = self._row(node)
+            if row is not None:
+                self._enter(node, row)
+        while self._drop():
+            pass
+        return self._plan
+
+    def _row(self, node: ir.Node) -> Kernel | None:
+        row = None if node.domain else self._kernels.rows.get(node.op_type)
+        if row is None or not self._choice.allows(node):
+            return None
+        written = {name: _text(attribute) for name, attribute in node.attributes.items()}
+        fits = all(written.get(name, value) == value for name, value in row.only)
+        return row if fits else None
+
+    def _enter(self, node: ir.Node, row: Kernel) -> None:
+        """Take a node in for now, with everything that could be integer."""
+        found = self._plan
+        if row.role is Role.PRODUCT:
+            layer = _layers.read(node)
+            if layer is None:
+                return
+            found.layers[node] = layer
+            found.kernels[node] = row
+            self._absorb(layer.output)
+        elif row.role is not Role.ABSORBED and node.outputs[0].dtype == ir.DataType.FLOAT:
+            if row.role is Role.MOVED and not _movable(node):
+                return
+            found.between[node] = row
+            if row.role is Role.OWN:
+                self._absorb(node.outputs[0])
+
+    def _absorb(self, output: ir.Value) -> None:
+        follower = self._absorbable(output)
+        if follower is not None:
+            self._plan._absorbed[output] = follower
+
+    def _absorbable(self, output: ir.Value) -> ir.Node | None:
+        """Return the node behind an output that goes up in its quantization, if there is one."""
+        if not graph.sole_use(output):
+            return None
+        node, index = next(iter(output.uses()))
+        row = None if node.domain else self._kernels.rows.get(node.op_type)
+        if row is None or row.role is not Role.ABSORBED or index or self._kernels.symmetric:
+            return None
+        if node.op_type == "Relu":
+            return node
+        low = graph.scalar(node.inputs[1]) if len(node.inputs) > 1 else None
+        return node if low == 0 else None
+
+    def _drop(self) -> bool:
+        """Leave out what turns out not to belong; return whether anything was."""
+        found = self._plan
+        made = {id(value) for value in found.requantized()}
+        out: list[ir.Node] = []
+        for node, layer in found.layers.items():
+            if not self._fits(layer, made):
+                out.append(node)
+        for node in found.between:
+            if not self._joins(node, made):
+                out.append(node)
+        for node in out:
+            found.layers.pop(node, None)
+            found.between.pop(node, None)
+        return bool(out)
+
+    def _fits(self, layer: Layer, made: set[int]) -> bool:
+        found = self._plan
+        values = [layer.x]
+        if found.kernels[layer.node].requantized:
+            values += found.tails(layer.node)
+        if not all(map(self._known, values)):
+            return False
+        if layer.depthwise and not self._kernels.depthwise_alone:
+            return id(layer.x) in made and any(map(found.integer, _readers(values[-1])))
+        return True
+
+    def _joins(self, node: ir.Node, made: set[int]) -> bool:
+        tails = self._plan.tails(node)
+        data = data_inputs(node)
+        whole = all(id(value) in made or graph.tensor(value) is not None for value in data)
+        own = self._plan.between[node].role is Role.OWN
+        if not whole or not any(id(value) in made for value in data):
+            return False
+        if own and not all(map(self._known, tails)):
+            return False
+        readers = [reader for tail in tails for reader in _readers(tail)]
+        return any(map(self._plan.integer, readers)) or _smaller(tails[0], data[0])
+
+    def _known(self, value: ir.Value) -> bool:
+        return not self._calibrated or ranges.read(value) is not None
+
+
+def _readers(value: ir.Value) -> list[ir.Node]:
+    return [use.node for use in value.uses()]
+
+
+def _smaller(one: ir.Value, other: ir.Value) -> bool:
+    """Return whether a value is known to have fewer elements than another of the same batch."""
+    mine, theirs = graph.dims(one), graph.dims(other)
+    if mine is None or theirs is None or len(mine) != len(theirs):
+        return False
+    pairs = list(zip(mine, theirs, strict=True))
+    known = all(a == b or (isinstance(a, int) and isinstance(b, int) and a <= b) for a, b in pairs)
+    return known and any(a != b for a, b in pairs)
+
+
+def _movable(node: ir.Node) -> bool:
+    """Return whether nothing but elements of the first input, and zeros, comes out."""
+    if node.op_type != "Pad":
+        return True
+    filling = node.inputs[2] if len(node.inputs) > 2 else None
+    return filling is None or graph.scalar(filling) == 0
+
+
+def _text(attribute: ir.Attr) -> str:
+    value = attribute.value
+    return value.decode() if isinstance(value, bytes) else str(value)

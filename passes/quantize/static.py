@@ -1,0 +1,195 @@
+"""Layers on integers, with scales fixed by calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context, Pass
+from onnxopt.kernels import IntegerKernels, Role
+from onnxopt.passes.quantize import _layers
+from onnxopt.passes.quantize._emit import Emitter, with_room
+from onnxopt.passes.quantize._layers import Layer
+from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
+from onnxopt.quantization import ranges
+from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
+from onnxopt.quantization.params import Params, fit, fit_array, quantize
+from onnxopt.quantization.types import SINCE_AXIS, QuantType, named
+
+
+class Static(Pass):
+    """``y = W x + b`` becomes ``DQ(W8) DQ(Q(x)) + DQ(b32)``, where the target has the kernel.
+
+    ``Q(x) = clip(round(x / s) + z)`` with s and z from the calibrated range of x. What lies between
+    two such layers joins in; everything else stays in floating point. Values without a calibrated
+    range, and the bodies of If, Loop and Scan, stay as they are. From operator set 13 on.
+    """
+
+    lossless: ClassVar[bool] = False
+
+    per_channel: bool = True
+    """Weights have one scale for each output channel, not one for all."""
+    activations: Literal["target", "int8", "uint8", "int16", "uint16"] = "target"
+    weights: Literal["target", "int8", "uint8"] = "target"
+    weight_bits: int = 0
+    """Bits of a weight that are used; 0 leaves it to the target."""
+    only: tuple[str, ...] = ()
+    """Patterns of node, output and operator names: nothing else is quantized."""
+    skip: tuple[str, ...] = ()
+    """Patterns of what stays in floating point."""
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Return the number of layers that became integer."""
+        kernels = context.target.integer
+        if kernels is None or graph.opset(model) < SINCE_AXIS:
+            return 0
+        choice = Choice(only=self.only, skip=self.skip)
+        found = plan(model, kernels, choice)
+        denied = frozenset(
+            layer.node
+            for layer in found.layers.values()
+            if not context.gate.permit(self.name, layer.output.name or "")
+        )
+        if denied:
+            found = plan(model, kernels, dataclasses.replace(choice, without=denied))
+        if found.layers:
+            _Placing(model, self, kernels, found).run()
+        return len(found.layers)
+
+
+class _Placing:
+    """A plan being carried out."""
+
+    def __init__(
+        self, model: ir.Model, asked: Static, kernels: IntegerKernels, found: Plan
+    ) -> None:
+        self._asked = asked
+        self._kernels = kernels
+        self._plan = found
+        self._emitter = Emitter(model)
+        self._params: dict[ir.Value, Params] = {}
+        self._weights: dict[tuple[ir.Value, int, bytes], ir.Value] = {}
+        self._activation = named(
+            kernels.activations if asked.activations == "target" else asked.activations
+        )
+        self._weight = named(kernels.weights if asked.weights == "target" else asked.weights)
+
+    def run(self) -> None:
+        made = list(self._plan.requantized())
+        inputs = [layer.x for layer in self._plan.layers.values()]
+        read = [value for value in dict.fromkeys(inputs) if value not in set(made)]
+        self._fit([*read, *made])
+        for layer in self._plan.layers.values():
+            self._layer(layer)
+        for node in self._plan.between:
+            self._constants(node)
+        for value in read:
+            self._emitter.around(value, self._params[value], self._plan.integer)
+        moved = [n for n, kernel in self._plan.between.items() if kernel.role is Role.MOVED]
+        own = set(made) - {value for node in moved for value in node.outputs}
+        for value in made:
+            if value in own:
+                self._emitter.behind(value, self._params[value])
+        for node in moved:
+            self._emitter.moved(node, self._params[node.outputs[0]])
+
+    def _fit(self, values: list[ir.Value]) -> None:
+        """Choose scales; what only moves data keeps the ones it reads."""
+        for value in values:
+            found = ranges.read(value)
+            if found is not None:
+                self._params[value] = fit(
+                    found.low, found.high, self._activation, symmetric=self._kernels.symmetric
+                )
+        for node, kernel in self._plan.between.items():
+            if kernel.role is not Role.OWN:
+                same = self._params[data_inputs(node)[0]]
+                self._params.update(dict.fromkeys(node.outputs, same))
+
+    def _layer(self, layer: Layer) -> None:
+        layer.node.name = layer.node.name or self._emitter.name(layer.output)
+        x = self._params[layer.x]
+        numbers = None if layer.bias is None else _layers.contents(layer.bias).reshape(-1)
+        weights = self._weight_params(layer)
+        if numbers is not None and (layer.adds is None or graph.rank(layer.x) == 2):
+            weights = with_room(weights, x, numbers)
+        layer.node.replace_input_with(1, self._stored(layer, weights))
+        if layer.bias is not None and numbers is not None:
+            self._bias(layer, layer.bias, numbers, weights.scale * x.scale)
+
+    def _bias(self, layer: Layer, bias: ir.Value, numbers: np.ndarray, steps: np.ndarray) -> None:
+        """Put the bias into the integer product, or keep it clear of the product.
+
+        ONNX Runtime makes a Gemm of a product and a vector added to it, and finds no integer kernel
+        for one whose bias is in float. Of more than two dimensions it takes only what it knows to
+        be static; a bias with ones in front it never takes.
+        """
+        reader = layer.adds or layer.node
+        if layer.adds is None or graph.rank(layer.x) == 2:
+            made = self._emitter.bias(numbers, np.broadcast_to(steps, numbers.shape), bias)
+            graph_of(reader).insert_before(layer.node, made)
+            value = made.outputs[0]
+        else:
+            ones = (1,) * (graph.rank(layer.x) or 3)
+            row = numbers.reshape(*ones[1:], -1)
+            value = (
+                bias
+                if graph.dims(bias) == row.shape
+                else self._emitter.constant(row, f"{bias.name}_row")
+            )
+        index = next(i for i, operand in enumerate(reader.inputs) if operand is bias)
+        reader.replace_input_with(index, value)
+
+    def _weight_params(self, layer: Layer) -> Params:
+        granularity: Granularity = (
+            PerAxis(axis=layer.axis) if self._asked.per_channel else PerTensor()
+        )
+        kind = _narrowed(self._weight, self._asked.weight_bits or self._kernels.weight_bits)
+        return fit_array(_layers.contents(layer.weight), kind, granularity, symmetric=True)
+
+    def _stored(self, layer: Layer, params: Params) -> ir.Value:
+        """Return the weight in integers; layers that share one share its integers."""
+        key = (layer.weight, layer.axis, params.scale.tobytes())
+        if key not in self._weights:
+            integers = quantize(_layers.contents(layer.weight), params)
+            made = self._emitter.dequantized(integers, params, layer.weight)
+            graph_of(layer.node).insert_before(layer.node, made)
+            self._weights[key] = made.outputs[0]
+        return self._weights[key]
+
+    def _constants(self, node: ir.Node) -> None:
+        """Store the constant operands of a node between layers in integers."""
+        for value in dict.fromkeys(data_inputs(node)):
+            if graph.tensor(value) is None:
+                continue
+            numbers = _layers.contents(value)
+            params = fit_array(
+                numbers, self._activation, PerTensor(), symmetric=self._kernels.symmetric
+            )
+            made = self._emitter.dequantized(quantize(numbers, params), params, value)
+            graph_of(node).insert_before(node, made)
+            for index, operand in enumerate(node.inputs):
+                if operand is value:
+                    node.replace_input_with(index, made.outputs[0])
+
+
+def _narrowed(kind: QuantType, bits: int) -> QuantType:
+    """Return a type of which only so many bits are used."""
+    if bits >= kind.bits:
+        return kind
+    unused = kind.bits - bits
+    centre = kind.centre
+    low, high = (kind.qmin - centre) // 2**unused, (kind.qmax - centre) // 2**unused
+    return dataclasses.replace(kind, qmin=centre + low, qmax=centre + high)
+
+
+def graph_of(node: ir.Node) -> ir.Graph:
+    """Return the graph that a node is in."""
+    home = node.graph
+    if not isinstance(home, ir.Graph):
+        raise ValueError(f"'{node.name}' is in no graph")
+    return home

@@ -1,0 +1,216 @@
+"""Static quantization: what becomes integer, what stays, and that the runtime agrees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from onnxopt import catalogue
+from onnxopt.base import Context
+from onnxopt.pipeline import Pipeline
+from tests.contract.corpus.build import ints, normal, scalar
+from tests.quantization.tools import EXACT, VNNI, Array, coverage, quantized, ran, read, sqnr
+
+IMAGE = [{"x": normal(1, 8, 12, 12, seed=seed)} for seed in range(4)]
+ROWS = [{"x": normal(6, 16, seed=seed)} for seed in range(4)]
+FILTER = {"w": normal(8, 8, 3, 3) / 9, "v": normal(8, 8, 1, 1, seed=1) / 3, "b": normal(8)}
+MATRICES = {
+    "w": normal(16, 32) / 4,
+    "b": normal(32),
+    "v": normal(32, 4, seed=1) / 5,
+    "c": normal(4),
+}
+
+CHAIN = """
+g (float[1,8,12,12] x) => (float[1,8,12,12] y) {
+  a = Conv <pads = [1,1,1,1]> (x, w, b)
+  r = Relu(a)
+  y = Conv(r, v)
+}"""
+RESIDUAL = """
+g (float[1,8,12,12] x) => (float[1,8,12,12] y) {
+  a = Conv <pads = [1,1,1,1]> (x, w, b)
+  r = Relu(a)
+  c = Conv(r, v)
+  s = Add(c, r)
+  t = Relu(s)
+  y = Conv(t, v)
+}"""
+POOLED = """
+g (float[1,8,12,12] x) => (float[1,8,1,1] y) {
+  a = Conv <pads = [1,1,1,1]> (x, w, b)
+  r = Clip(a, zero, six)
+  p = MaxPool <kernel_shape = [2,2], strides = [2,2]> (r)
+  q = Conv(p, v)
+  s = Sigmoid(q)
+  m = Mul(q, s)
+  j = Concat <axis = 1> (m, p)
+  k = Conv(j, u)
+  y = GlobalAveragePool(k)
+}"""
+SHORTCUT = """
+g (float[1,8,12,12] x) => (float[1,16,6,6] y) {
+  a = Conv <pads = [1,1,1,1]> (x, w, b)
+  r = Relu(a)
+  s = Slice(r, from, to, axes, steps)
+  p = Pad(s, pads)
+  c = Conv <strides = [2,2], pads = [1,1,1,1]> (r, d)
+  t = Add(c, p)
+  u = Relu(t)
+  y = Conv(u, e)
+}"""
+DEPTHWISE = """
+g (float[1,8,12,12] x) => (float[1,8,12,12] y) {
+  a = Tanh(x)
+  d = Conv <group = 8, pads = [1,1,1,1]> (a, k)
+  y = Tanh(d)
+}"""
+MLP = """
+g (float[6,16] x) => (float[6,4] y) {
+  a = Gemm(x, w, b)
+  r = Relu(a)
+  y = Gemm(r, v, c)
+}"""
+SEQUENCE = """
+g (float[1,n,16] x) => (float[1,n,4] y) {
+  m = MatMul(x, w)
+  a = Add(b, m)
+  g = Gelu(a)
+  k = MatMul(g, v)
+  s = Softmax(k)
+  y = Add(s, k)
+}"""
+
+MODELS: dict[str, tuple[str, dict[str, Array], list[dict[str, Array]], int]] = {
+    "chain": (CHAIN, FILTER, IMAGE, 2),
+    "residual": (RESIDUAL, FILTER, IMAGE, 3),
+    "pooled": (
+        POOLED,
+        {**FILTER, "zero": scalar(0), "six": scalar(6), "u": normal(8, 16, 1, 1) / 4},
+        IMAGE,
+        3,
+    ),
+    "shortcut": (
+        SHORTCUT,
+        {
+            **FILTER,
+            **{"from": ints(0, 0), "to": ints(12, 12), "axes": ints(2, 3), "steps": ints(2, 2)},
+            "pads": ints(0, 4, 0, 0, 0, 4, 0, 0),
+            "d": normal(16, 8, 3, 3) / 8,
+            "e": normal(16, 16, 1, 1) / 4,
+        },
+        IMAGE,
+        3,
+    ),
+    "mlp": (MLP, MATRICES, ROWS, 2),
+    "sequence": (SEQUENCE, MATRICES, [{"x": feeds["x"][None]} for feeds in ROWS], 2),
+}
+
+
+def example(name: str) -> ir.Model:
+    text, weights, _, _ = MODELS[name]
+    return read(text, weights)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_foretold_layers_are_those_that_ran_on_integers(name: str, tmp_path: Path) -> None:
+    *_, feeds, layers = MODELS[name]
+    made = example(name)
+    assert quantized(made, feeds) == layers
+    expected, found = coverage(made, tmp_path)
+    assert len(expected.integer) == layers
+    assert not expected.floating
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_error_is_what_the_steps_explain(name: str) -> None:
+    *_, feeds, _ = MODELS[name]
+    made = example(name)
+    before = [EXACT(made, each) for each in feeds]
+    quantized(made, feeds)
+    assert min(sqnr(a, EXACT(made, each)) for a, each in zip(before, feeds, strict=True)) > 30
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"sequence"}))
+def test_nothing_between_integers_is_in_float(name: str, tmp_path: Path) -> None:
+    *_, feeds, _ = MODELS[name]
+    made = example(name)
+    quantized(made, feeds)
+    operators = [operator for _, operator in ran(made, tmp_path)]
+    floats = {"Relu", "Clip", "Add", "Mul", "Sigmoid", "Concat", "Conv", "Gemm"}
+    assert floats.isdisjoint(operators)
+    assert operators.count("DequantizeLinear") <= 1
+
+
+def test_transformers_keep_everything_but_products_in_float(tmp_path: Path) -> None:
+    made = example("sequence")
+    quantized(made, MODELS["sequence"][2])
+    operators = [operator for _, operator in ran(made, tmp_path)]
+    assert operators.count("MatMulIntegerToFloat") == 2
+    assert "DequantizeLinear" not in operators
+    assert {"Gelu", "Softmax", "Add"} <= set(operators)
+
+
+def test_lone_depthwise_convolution_stays(tmp_path: Path) -> None:
+    made = read(DEPTHWISE, {"k": normal(8, 1, 3, 3)})
+    assert quantized(made, IMAGE) == 0
+    assert [node.op_type for node in made.graph] == ["Tanh", "Conv", "Tanh"]
+
+
+@pytest.mark.parametrize(
+    ("options", "layers"),
+    [("skip=[y]", 1), ("only=[Conv], skip=[a]", 1), ("only=[nothing]", 0), ("skip=[Conv]", 0)],
+)
+def test_patterns_choose(options: str, layers: int, tmp_path: Path) -> None:
+    made = example("chain")
+    assert quantized(made, IMAGE, f"quantize/static{{{options}}}") == layers
+    expected, found = coverage(made, tmp_path)
+    assert len(expected.integer) == layers
+    assert found == expected
+
+
+def test_without_ranges_nothing_is_done() -> None:
+    made = example("chain")
+    assert Pipeline.parse("quantize/static").run(made, Context(target=VNNI)) == 0
+
+
+def test_a_second_run_finds_nothing() -> None:
+    made = example("residual")
+    quantized(made, IMAGE)
+    assert Pipeline.parse("quantize/static").run(made, Context(target=VNNI)) == 0
+
+
+def test_interface_stays() -> None:
+    made = example("chain")
+    quantized(made, IMAGE)
+    assert [value.name for value in made.graph.outputs] == ["y"]
+    assert made.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
+def test_bias_beyond_32_bits_coarsens_the_weights_of_its_channel() -> None:
+    weights: dict[str, Array] = {**MATRICES}
+    weights["w"] = weights["w"].copy()
+    weights["w"][:, 3] *= 1e-12
+    made = read(MLP, weights)
+    before = EXACT(made, ROWS[0])
+    quantized(made, ROWS)
+    assert sqnr(before, EXACT(made, ROWS[0])) > 30
+
+
+@pytest.mark.parametrize("target", ["cpu", "generic"])
+def test_target_decides(target: str) -> None:
+    made = example("chain")
+    kernels = catalogue.find_backend("cpu").target() if target == "cpu" else Context().target
+    assert Pipeline.parse("quantize/static").run(made, Context(target=kernels)) == 0
+
+
+def test_seven_bits_where_eight_overflow() -> None:
+    made = example("mlp")
+    quantized(made, ROWS, "quantize/static{weight-bits=7}")
+    held = [v.const_value for v in made.graph.initializers.values() if v.dtype == ir.DataType.INT8]
+    largest = [int(np.abs(t.numpy()).max()) for t in held if t is not None and t.size > 32]
+    assert largest == [63, 63]
