@@ -12,23 +12,31 @@ or a plot is made. ``check`` says early, before anything long is run, whether th
 from onnxopt.page.bars import bars
 from onnxopt.page.distribution import distribution
 from onnxopt.page.document import Page, check
+from onnxopt.page.families import family
 from onnxopt.page.forest import forest
+from onnxopt.page.graph import END, Edge, Node, graph, undrawn
 from onnxopt.page.lines import lines
 from onnxopt.page.plot import Band, Interval, Plot, Point
 from onnxopt.page.roofline import Ceiling, Mark, roofline
 
 __all__ = [
+    "END",
     "Band",
     "Ceiling",
+    "Edge",
     "Interval",
     "Mark",
+    "Node",
     "Page",
     "Plot",
     "Point",
     "bars",
     "check",
     "distribution",
+    "family",
     "forest",
+    "graph",
     "lines",
     "roofline",
+    "undrawn",
 ]

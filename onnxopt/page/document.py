@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Self
+from typing import BinaryIO, Literal, Self
 
 from onnxopt.io.replace import may_write, put
 from onnxopt.page.extra import require
+from onnxopt.page.fill import environment
 from onnxopt.page.plot import Plot
-from onnxopt.page.words import clean
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 Kind = Literal["ok", "note", "warning", "problem"]
 Block = tuple[str, Mapping[str, object]]
@@ -93,7 +89,7 @@ class Page:
         """Return the file's text. Raises UsageError where the extra ``html`` is missing."""
         from onnxopt import __version__
 
-        template = _environment().get_template("page.html")
+        template = environment().get_template("page.html")
         return template.render(page=self, blocks=self._blocks, version=__version__)
 
     def save(self, path: Path) -> None:
@@ -108,22 +104,3 @@ class Page:
 
 def _is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell.strip()) is not None
-
-
-@functools.cache
-def _environment() -> Environment:
-    require()
-    import jinja2
-    from markupsafe import Markup
-
-    def finalize(value: object) -> object:
-        return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("onnxopt.page", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-    )
