@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from onnxopt.measure.host import Host, Quiet
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.percentiles import Percentile
 from onnxopt.measure.text import render
 from onnxopt.render import Paper
+
+if TYPE_CHECKING:
+    from onnxopt.page import Page
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,15 @@ class BenchReport:
         page = io.StringIO()
         self.render(Paper(page))
         return page.getvalue()
+
+    def page(self, command: Sequence[str] = ()) -> Page:
+        """Return the report as a page to save; ``command`` is what repeats it, word by word.
+
+        Raises UsageError where the extra ``html`` is missing.
+        """
+        from onnxopt.measure.page import page_of
+
+        return page_of(self, command)
 
     def render(self, paper: Paper) -> None:
         """Write the table, what it means, and where it was taken."""

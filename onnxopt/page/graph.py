@@ -24,7 +24,7 @@ MOST = 150
 _WIDE, _HIGH = 124.0, 26.0
 _COLUMN, _LAYER = 146.0, 62.0
 _MARGIN = 12.0
-_KEY_WIDE, _KEY, _KEYS = 168.0, 18.0, 4
+_KEY_WIDE, _KEY, _KEYS = 182.0, 18.0, 4
 """Pixels: a box, the distances of boxes, the margin, an entry of the legend, and how many of those
 a line has room for at least."""
 
