@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxopt import measure
+from onnxopt.difference import Difference, difference
 from onnxopt.errors import UsageError
 from onnxopt.io import from_proto, load, save
 from onnxopt.lossless import Request, run
@@ -21,7 +22,7 @@ from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
-__all__ = ["bench", "load", "optimize", "optimize_with_report", "save"]
+__all__ = ["bench", "diff", "load", "optimize", "optimize_with_report", "save"]
 
 Source = ir.Model | onnx.ModelProto | Path | str
 
@@ -123,6 +124,21 @@ def bench(
         variants = variants_of(paths, provider, threads)
         feeds = None if samples is None else feeds_of(Path(samples), paths[0])
         return measure.bench(variants, feeds=feeds, effort=Effort(budget_s=budget), seed=seed)
+
+
+def diff(first: Source, second: Source) -> Difference:
+    """Compare two graphs: what was removed, added and changed. Print the difference to read it.
+
+    Nodes are matched through renames. Names of values, the order of nodes and the way constants are
+    stored are no differences. Raises ModelError for a model that cannot be read.
+    """
+    sources = [_source(model) for model in (first, second)]
+    models = [load(source) if isinstance(source, Path) else source for source in sources]
+    return difference(*models, names=(_name(sources[0], "first"), _name(sources[1], "second")))
+
+
+def _name(source: ir.Model | Path, otherwise: str) -> str:
+    return str(source) if isinstance(source, Path) else source.graph.name or otherwise
 
 
 def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:

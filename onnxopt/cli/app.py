@@ -6,6 +6,7 @@ import typer
 
 from onnxopt.cli.bench import bench
 from onnxopt.cli.catalogue import passes, targets
+from onnxopt.cli.diff import diff
 from onnxopt.cli.optimize import optimize
 from onnxopt.errors import OnnxoptError
 
@@ -39,7 +40,7 @@ def app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (optimize, bench, passes, targets):
+    for command in (optimize, bench, diff, passes, targets):
         commands.command()(command)
     return commands
 
