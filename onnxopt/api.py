@@ -132,9 +132,13 @@ def diff(first: Source, second: Source) -> Difference:
     Nodes are matched through renames. Names of values, the order of nodes and the way constants are
     stored are no differences. Raises ModelError for a model that cannot be read.
     """
-    sources = [_source(model) for model in (first, second)]
-    models = [load(source) if isinstance(source, Path) else source for source in sources]
-    return difference(*models, names=(_name(sources[0], "first"), _name(sources[1], "second")))
+    one, other = _source(first), _source(second)
+    names = _name(one, "first"), _name(other, "second")
+    return difference(_loaded(one), _loaded(other), names)
+
+
+def _loaded(source: ir.Model | Path) -> ir.Model:
+    return load(source) if isinstance(source, Path) else source
 
 
 def _name(source: ir.Model | Path, otherwise: str) -> str:

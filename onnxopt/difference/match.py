@@ -69,7 +69,7 @@ class Match:
 def match(one: ir.Graph, other: ir.Graph, around: Mapping[int, ir.Value] | None = None) -> Match:
     """Match two graphs; ``around`` are the pairs of values of the graphs that they stand in."""
     found = Match(Scope(one), Scope(other), values=dict(around or {}))
-    for mine, theirs in zip(*_aligned(one.inputs, other.inputs), strict=True):
+    for mine, theirs in aligned(one.inputs, other.inputs):
         found.values[id(mine)] = theirs
     exact, loose = _Numbers(found, exact=True), _Numbers(found, exact=False)
     for key in (exact.both, exact.downward, exact.upward, loose.both):
@@ -83,25 +83,20 @@ def match(one: ir.Graph, other: ir.Graph, around: Mapping[int, ir.Value] | None 
     return found
 
 
-def _aligned(
-    mine: Sequence[ir.Value], theirs: Sequence[ir.Value]
-) -> tuple[list[ir.Value], list[ir.Value]]:
-    """Pair values by name, and the rest in order where as many are left on both sides."""
-    named = {value.name: value for value in theirs}
-    shared = [value for value in mine if value.name in named]
-    names = {value.name for value in shared}
-    left = [value for value in mine if value.name not in names]
-    right = [value for value in theirs if value.name not in names]
-    if len(left) != len(right):
-        left, right = [], []
-    return shared + left, [named[value.name] for value in shared] + right
-
-
 def aligned(
     mine: Sequence[ir.Value], theirs: Sequence[ir.Value]
 ) -> list[tuple[ir.Value, ir.Value]]:
-    """Pair the inputs or the outputs of two graphs: by name, else by place."""
-    return list(zip(*_aligned(mine, theirs), strict=True))
+    """Pair the inputs or the outputs of two graphs: by name, and the rest by place.
+
+    By place only where as many are left on both sides.
+    """
+    named = {value.name: value for value in theirs}
+    names = {value.name for value in mine} & named.keys()
+    left = [value for value in theirs if value.name not in names]
+    if len(left) != sum(value.name not in names for value in mine):
+        return [(value, named[value.name]) for value in mine if value.name in names]
+    rest = iter(left)
+    return [(value, named[value.name] if value.name in names else next(rest)) for value in mine]
 
 
 Key = Callable[[ir.Node], Hashable]
