@@ -11,13 +11,13 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
-from onnxopt import measure
 from onnxopt.difference import Difference, difference
 from onnxopt.errors import UsageError
 from onnxopt.io import from_proto, load, save
 from onnxopt.lossless import Request, run
 from onnxopt.measure import BenchReport, Effort
-from onnxopt.measure.models import feeds_of, variants_of
+from onnxopt.measure.models import Matrix
+from onnxopt.measure.request import Request as BenchRequest
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
@@ -103,27 +103,49 @@ def _source(model: Source) -> ir.Model | Path:
 def bench(
     *models: Source,
     samples: Path | str | None = None,
-    provider: str = "cpu",
-    threads: int = 0,
+    provider: str | Sequence[str] = "cpu",
+    threads: int | Sequence[int] = 0,
+    batch: int | Sequence[int] = (),
+    shapes: Sequence[str] = (),
+    streams: int = 1,
+    precision: float = 0.01,
     budget: float = 14.0,
+    against: Path | str | None = None,
+    force: bool = False,
     seed: int = 0,
 ) -> BenchReport:
     """Measure latency, all models against the first, each in processes of its own.
 
-    ``budget`` is in seconds; three processes a model are started in any case. ``provider`` is a
-    target with its options, ``cpu{spinning=false}``. Feeds are made up where no ``samples`` are
-    given. Print the report to read it. A model that cannot be read, or takes other inputs than the
-    first, is told in its row.
+    It ends when every ratio is known to within ``precision``, or after ``budget`` seconds; five
+    processes a model are started in any case. ``provider`` is a target with its options,
+    ``cpu{spinning=false}``. Several providers, numbers of ``threads``, sizes of ``batch`` or sets
+    of ``shapes``, each given as ``x=1,3,224,224``, are measured in every combination; one model
+    alone is compared with itself on the first provider and number of threads. ``streams`` callers
+    use one session at a time, for throughput. ``against`` is a run that was kept. Feeds are made up
+    where no ``samples`` are given. Print the report to read it. A model that cannot be read, or
+    takes other inputs than the first, is told in its row.
 
     Raises ModelError where that leaves nothing to measure or to compare, or the feeds do not fit
-    the first, BackendError where the target cannot be used here, UsageError for options that it
-    does not have and for more threads than CPUs.
+    the first, BackendError where no target can be used here, UsageError for options that a target
+    does not have and for a batch or shapes that the model does not leave open.
     """
     with contextlib.ExitStack() as stack:
-        paths = [_file(model, number, stack) for number, model in enumerate(models)]
-        variants = variants_of(paths, provider, threads)
-        feeds = None if samples is None else feeds_of(Path(samples), paths[0])
-        return measure.bench(variants, feeds=feeds, effort=Effort(budget_s=budget), seed=seed)
+        request = BenchRequest(
+            models=tuple(_file(model, at, stack) for at, model in enumerate(models)),
+            matrix=Matrix(
+                providers=(provider,) if isinstance(provider, str) else tuple(provider),
+                threads=(threads,) if isinstance(threads, int) else tuple(threads),
+                batches=(batch,) if isinstance(batch, int) else tuple(batch),
+                shapes=(shapes,) if isinstance(shapes, str) else tuple(shapes),
+                streams=streams,
+            ),
+            samples=None if samples is None else Path(samples),
+            effort=Effort(budget_s=budget, precision=precision),
+            against=None if against is None else Path(against),
+            force=force,
+            seed=seed,
+        )
+        return request.run()
 
 
 def diff(first: Source, second: Source) -> Difference:

@@ -65,6 +65,10 @@ class Session(abc.ABC):
         """Return the nodes that run somewhere else than on the provider that was asked for."""
         return ()
 
+    def device_seconds(self) -> float | None:
+        """Return how long the last run took by the device's own clock; None where it has none."""
+        return None
+
     @abc.abstractmethod
     def close(self) -> None:
         """Free what the session holds."""

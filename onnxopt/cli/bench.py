@@ -3,54 +3,81 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from onnxopt.cli import bench_options as options
+
+if TYPE_CHECKING:
+    from onnxopt.measure import BenchReport
+
 
 def bench(
-    models: Annotated[list[Path], typer.Argument(help="Models; the first is the baseline.")],
-    provider: Annotated[
-        str, typer.Option(help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime.")
-    ] = "cpu",
-    threads: Annotated[
-        int, typer.Option(min=0, help="Threads, at most the CPUs; 0 is one per physical core.")
-    ] = 0,
-    samples: Annotated[
-        Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
-    ] = None,
-    budget: Annotated[
-        float,
-        typer.Option(min=1.0, help="Seconds; three processes a model are started in any case."),
-    ] = 14.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    seed: Annotated[int, typer.Option(help="For the random feeds and the order of runs.")] = 0,
+    models: options.Models,
+    provider: options.Providers = None,
+    threads: options.Threads = None,
+    batch: options.Batches = None,
+    shape: options.Shapes = None,
+    streams: options.Streams = 1,
+    samples: options.Samples = None,
+    precision: options.Precision = 0.01,
+    budget: options.Budget = 14.0,
+    save: options.Save = None,
+    against: options.Against = None,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    seed: options.Seed = 0,
 ) -> None:
-    """Measure latency, with intervals: the first model against the others."""
+    """Measure latency, with intervals: the first model against the others.
+
+    Each model runs in processes of its own, in turns. The ratio says how much of the baseline's
+    time a model takes; "no difference that could be measured" means just that.
+    """
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
     from onnxopt.cli.progress import bar
     from onnxopt.measure import Effort
-    from onnxopt.measure import bench as measured
-    from onnxopt.measure.models import feeds_of, variants_of
+    from onnxopt.measure.models import Matrix
+    from onnxopt.measure.request import Request
+    from onnxopt.measure.saved import save as keep
 
-    variants = variants_of(models, provider, threads)
-    for variant in variants:
-        if variant.fault is not None:
-            typer.echo(f"error: {variant.fault}; going on without it", err=True)
-    feeds = None if samples is None else feeds_of(samples, models[0])
+    matrix = Matrix(
+        providers=tuple(provider or ["cpu"]),
+        threads=tuple(threads or [0]),
+        batches=tuple(batch or []),
+        shapes=tuple(shape or []),
+        streams=streams,
+    )
+    request = Request(
+        models=tuple(models),
+        matrix=matrix,
+        samples=samples,
+        effort=Effort(budget_s=budget, precision=precision),
+        against=against,
+        force=force,
+        seed=seed,
+    )
     with bar("starting") as show:
-        effort = Effort(budget_s=budget)
-        report = measured(variants, feeds=feeds, effort=effort, seed=seed, progress=show)
+        report = request.run(progress=show, tell=_warn)
+    if save is not None:
+        keep(report, save)
+    _show(report, as_json=as_json)
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if any(row.error is not None for row in report.rows) or (against and report.slower):
+        raise typer.Exit(1)
+
+
+def _warn(fault: str) -> None:
+    typer.echo(f"error: {fault}; going on without it", err=True)
+
+
+def _show(report: BenchReport, *, as_json: bool) -> None:
+    from onnxopt.render import Paper
+
     if as_json:
         typer.echo(report.to_json())
     else:
-        from onnxopt.render import Paper
-
         report.render(Paper(sys.stdout))
-    if report.interrupted:
-        raise KeyboardInterrupt
-    if any(row.error is not None for row in report.rows):
-        raise typer.Exit(1)

@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 
-from onnxopt.measure.intervals import CONFIDENCE, RESAMPLES, Estimate
+from onnxopt.measure.intervals import ALPHA, Estimate
 
 _Z = 1.959963984540054
 """Half-width of the 95 % interval of a standard normal variable."""
 
+_RESAMPLES = 4000
 _DRAWS = 1 << 22
 """Random numbers that are held at one time."""
 
@@ -73,11 +74,11 @@ def bootstrap(scores: np.ndarray, *, exponential: bool, seed: int) -> Estimate |
     rows = max(1, _DRAWS // len(scores))
     changes = np.concatenate(
         [
-            _change(_resampled(scores, min(rows, RESAMPLES - start), rng), exponential)
-            for start in range(0, RESAMPLES, rows)
+            _change(_resampled(scores, min(rows, _RESAMPLES - start), rng), exponential)
+            for start in range(0, _RESAMPLES, rows)
         ]
     )
-    tail = (1 - CONFIDENCE) / 2
+    tail = ALPHA / 2
     low, high = np.quantile(changes, (tail, 1 - tail))
     value = float(_change(scores.sum(axis=0, keepdims=True), exponential)[0])
     return Estimate(value, float(low), float(high))

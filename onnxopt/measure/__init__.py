@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import statistics
+import contextlib
+import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
-from onnxopt.errors import UsageError
-from onnxopt.measure.host import Host, Quiet, Watch
-from onnxopt.measure.intervals import Estimate, estimate
-from onnxopt.measure.percentiles import percentiles
-from onnxopt.measure.process import Process
+from onnxopt.errors import OnnxoptError, UsageError
+from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored
+from onnxopt.measure.host import Host
+from onnxopt.measure.intervals import ALPHA, LOOKS_ALPHA, estimate
+from onnxopt.measure.load import Quiet, Watch
+from onnxopt.measure.records import Group, Inputs, Record, Variant
+from onnxopt.measure.remarks import notes, warnings
 from onnxopt.measure.report import BenchReport, Row
-from onnxopt.measure.run import (
-    MIN_LAUNCHES,
-    Effort,
-    Measurement,
-    Progress,
-    Record,
-    Variant,
-    shared_cpus,
-    stored,
-)
-from onnxopt.measure.text import counted
-from onnxopt.measure.verdict import detectable, verdict
-from onnxopt.spec import write_options
-from onnxopt.target import Backend, Feeds, Outputs
+from onnxopt.measure.rows import Reading, rows_of
+from onnxopt.measure.run import Effort, Measurement, Progress, check_threads
+from onnxopt.target import Feeds
 
-__all__ = ["BenchReport", "Effort", "Row", "Variant", "bench"]
+__all__ = ["MAX_FEEDS", "BenchReport", "Effort", "Inputs", "Row", "Variant", "bench"]
 
-MAX_FEEDS = 8
-"""Samples that every block goes round in."""
-SAMPLE = 200
-"""Times that are kept of a variant to draw their distribution."""
+_CHOOSING = 0.6
+"""Share of the budget for choosing the best of several, which is then measured again."""
 
 
 def bench(
@@ -46,144 +32,145 @@ def bench(
     effort: Effort | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> BenchReport:
-    """Measure variants against the first.
+    """Measure variants, each group of them against its first.
 
-    All get the same feeds: the first 8 of those given, or made-up ones that the baseline accepts.
-    A variant that fails is reported and the others go on. Ctrl-C ends the measurement early, and
-    what was measured until then is reported.
+    All of a group get the same feeds: the first 8 of those given, stacked to a batch where one is
+    asked for, or made-up ones that the baseline accepts. Where several rivals stand against one
+    baseline and the best is faster, that one is measured again in new processes, and only the
+    second figure is its verdict: the best of several is the luckiest as well. A variant that fails
+    is reported and the others go on. Ctrl-C ends the measurement early, and what was measured
+    until then is reported. On a machine that others keep busy nothing is claimed without ``force``.
 
-    Raises ModelError when no feeds suit the baseline, UsageError without variants or feeds, or for
-    more threads than CPUs.
+    Raises ModelError when no feeds suit the only baseline, UsageError without variants or feeds
+    and for absurdly many threads.
     """
     if not variants:
         raise UsageError("nothing to measure: give at least one model")
-    effort, cpus = effort or Effort(), shared_cpus(variants)
-    given = _made_up(variants[0], effort, seed) if feeds is None else feeds
-    chosen = list(itertools.islice(given, MAX_FEEDS))
-    if not chosen:
-        raise UsageError("no samples to measure on: give at least one")
-    start, watch, interrupted = time.monotonic(), Watch(), False
-    with stored(chosen) as path:
-        measurement = Measurement(variants, cpus, path, len(chosen), effort, seed)
-        wanted = effort.precision
-        try:
-            measurement.run(progress or _silent, lambda: _precise(measurement, wanted, seed))
-        except KeyboardInterrupt:
-            interrupted = True
-    baseline, quiet = measurement.records[0], watch.read()
-    noise = _ratio(measurement.twin, baseline, seed) if measurement.twin else None
-    rows = [_row(record, baseline, noise, seed) for record in measurement.records]
-    seconds = time.monotonic() - start
-    return BenchReport(
-        rows=tuple(rows),
-        host=Host.here(),
-        quiet=quiet,
-        warnings=tuple(_warnings(measurement, quiet)),
-        notes=tuple(_notes(baseline, effort, seconds)),
-        seconds=seconds,
-        seed=seed,
-        interrupted=interrupted,
-    )
+    check_threads(variants)
+    effort = effort or Effort()
+    with contextlib.ExitStack() as stack:
+        given = None if feeds is None else list(feeds)
+        groups = [stack.enter_context(g) for g in _groups(variants, given, effort, seed)]
+        return _Session(groups, effort, seed, progress or _silent, force).run()
 
 
 def _silent(share: float, text: str) -> None:
     del share, text
 
 
-def _made_up(variant: Variant, effort: Effort, seed: int) -> Iterable[Feeds]:
-    """Make up one set of feeds that a variant accepts, in a process that may crash."""
-    from onnxopt.feeds import random_samples
-    from onnxopt.io import load
-
-    with Process() as process:
-        process.ready(effort.timeout_s)
-        process.open(variant.model, variant.backend, (), effort.timeout_s)
-
-        def accepts(_: object, feeds: Feeds) -> Outputs:
-            with stored([feeds]) as path:
-                process.feed(path, effort.timeout_s)
-            return {}
-
-        return list(random_samples(load(variant.model), seed=seed, count=1, evaluate=accepts))
+def _groups(
+    variants: Sequence[Variant], given: Sequence[Feeds] | None, effort: Effort, seed: int
+) -> Iterator[contextlib.AbstractContextManager[Group]]:
+    names = dict.fromkeys(variant.group for variant in variants)
+    for name in names:
+        members = [variant for variant in variants if variant.group == name]
+        yield _group(members, given, effort, seed, alone=len(names) == 1)
 
 
-def _ratio(record: Record, baseline: Record, seed: int) -> Estimate | None:
-    """Estimate the logarithm of a variant's latency over the baseline's."""
-    return estimate(record.against(baseline), seed)
+@contextlib.contextmanager
+def _group(
+    members: list[Variant], given: Sequence[Feeds] | None, effort: Effort, seed: int, *, alone: bool
+) -> Iterator[Group]:
+    """Find feeds for a group; where it cannot be fed, the other groups go on."""
+    feeds: list[Feeds] = []
+    first = next((variant for variant in members if variant.fault is None), None)
+    if first is not None:
+        try:
+            feeds = feeds_for(first, given, effort.timeout_s, seed)
+        except UsageError:
+            raise
+        except OnnxoptError as error:
+            if alone:
+                raise
+            members = [dataclasses.replace(member, fault=str(error)) for member in members]
+    with stored(feeds) as path:
+        yield Group([Record(member) for member in members], path, len(feeds))
 
 
-def _precise(measurement: Measurement, wanted: float, seed: int) -> bool:
-    baseline = measurement.records[0]
-    rivals = measurement.records[1:]
-    found = [_ratio(record, baseline, seed) for record in rivals if record.error is None]
-    if not rivals:
-        found = [estimate(baseline.logs(), seed)]
-    return all(e is not None and e.high - e.low < 2 * wanted for e in found)
+class _Session:
+    """One measurement from the first launch to the report."""
 
+    def __init__(
+        self, groups: list[Group], effort: Effort, seed: int, progress: Progress, force: bool
+    ) -> None:
+        self._groups, self._effort, self._seed = groups, effort, seed
+        self._progress, self._force = progress, force
+        self._alpha = LOOKS_ALPHA if effort.looks else ALPHA
+        self._watch = Watch()
+        self._start = time.monotonic()
+        self._finals: dict[int, Group] = {}
 
-def _row(record: Record, baseline: Record, noise: Estimate | None, seed: int) -> Row:
-    median = estimate(record.logs(), seed)
-    first = record is baseline
-    ratio = _ratio(record, baseline, seed) if not first and record.error is None else None
-    backend = record.variant.backend
-    times = [time for process in record.times for block in process for time in block]
-    return Row(
-        label=record.variant.label,
-        model=str(record.variant.model),
-        backend=_text(backend),
-        provider=type(backend).target().name,
-        threads=getattr(backend, "threads", 0),
-        error=record.error,
-        launches=len(record.opens),
-        runs=len(times),
-        median=median.exp() if median else None,
-        percentiles=percentiles(record.times),
-        sample=_thinned(times),
-        processes=tuple(math.exp(np.median(row)) for row in record.logs() if row),
-        open_s=statistics.median(record.opens) if record.opens else None,
-        first_s=statistics.median(record.firsts) if record.firsts else None,
-        peak_bytes=record.peak_bytes,
-        fallbacks=record.fallbacks,
-        baseline=None if first else baseline.variant.label,
-        ratio=ratio.exp() if ratio else None,
-        noise=noise.exp() if noise and first else None,
-        detectable=detectable(ratio, noise) if ratio else None,
-        verdict=verdict(ratio, noise) if ratio else "",
-    )
+    def run(self) -> BenchReport:
+        """Measure, measure the best again, and report."""
+        interrupted = False
+        try:
+            self._measure()
+        except KeyboardInterrupt:
+            interrupted = True
+        quiet, seconds, host = self._watch.read(), time.monotonic() - self._start, Host.here()
+        reading = Reading(alpha=self._alpha, quiet=quiet, force=self._force)
+        rows = [
+            row
+            for at, group in enumerate(self._groups)
+            for row in rows_of(group, self._finals.get(at), reading)
+        ]
+        return BenchReport(
+            rows=tuple(rows),
+            host=host,
+            quiet=quiet,
+            warnings=tuple(warnings(self._groups, quiet, host)),
+            notes=tuple(notes(self._groups, self._effort, seconds)),
+            seconds=seconds,
+            seed=self._seed,
+            interrupted=interrupted,
+        )
 
+    def _measure(self) -> None:
+        several = any(len(group.records) > 2 for group in self._groups)
+        share = _CHOOSING if several else 1.0
+        self._run(self._groups, self._effort.budget_s * share, 0.0)
+        spent = time.monotonic() - self._start
+        finals = {at: best for at, g in enumerate(self._groups) if (best := self._best(g))}
+        self._finals = finals
+        if finals:
+            left = max(self._effort.budget_s - spent, 0.0)
+            self._run(list(finals.values()), left, share)
 
-def _thinned(times: Sequence[float]) -> tuple[float, ...]:
-    if not times:
-        return ()
-    shares = (np.arange(min(len(times), SAMPLE)) + 0.5) / min(len(times), SAMPLE)
-    return tuple(np.quantile(times, shares).tolist())
+    def _run(self, groups: list[Group], budget_s: float, done: float) -> None:
+        effort = dataclasses.replace(self._effort, budget_s=max(budget_s, 0.1))
+        share = budget_s / self._effort.budget_s
 
+        def progress(part: float, text: str) -> None:
+            self._progress(min(done + share * part, 1.0), text)
 
-def _text(backend: Backend) -> str:
-    return type(backend).target().name + write_options(backend)
+        Measurement(groups, effort, self._seed).run(progress, lambda: self._precise(groups))
 
+    def _best(self, group: Group) -> Group | None:
+        """Return the best of several rivals, if it seems faster, to be measured again."""
+        reading = Reading(alpha=self._alpha, quiet=Quiet(others=0, steal=0), force=True)
+        noise, found = reading.noise(group), []
+        for record in group.records[1:] if len(group.records) > 2 else []:
+            ratio = reading.ratio(group, record)
+            if ratio is not None and reading.verdict(ratio, noise).outcome == "faster":
+                found.append((ratio.value, record))
+        if not found or group.baseline.error is not None:
+            return None
+        _, best = min(found, key=lambda pair: pair[0])
+        records = [Record(group.baseline.variant), Record(best.variant)]
+        return Group(records, group.feeds, group.count)
 
-def _notes(baseline: Record, effort: Effort, seconds: float) -> list[str]:
-    few = effort.launches is None and len(baseline.launches) <= MIN_LAUNCHES
-    if not few or seconds < 1.1 * effort.budget_s:
-        return []
-    return [
-        f"took {seconds:.1f} s, beyond the budget of {effort.budget_s:g} s: "
-        "three processes a model are started in any case"
-    ]
-
-
-def _warnings(measurement: Measurement, quiet: Quiet) -> list[str]:
-    found = quiet.warnings()
-    for record in measurement.records:
-        label = record.variant.label
-        if record.unsteady:
-            processes = counted(record.unsteady, "process", "processes")
-            found.append(f"{label}: not steady after warming up in {processes}")
-        if record.spins:
-            found.append(f"{label}: its threads stay busy between runs and slow the others")
-        spread = [math.exp(value) for row in record.logs() for value in row]
-        if len(spread) >= 8 and np.quantile(spread, 0.75) > 1.2 * np.quantile(spread, 0.25):
-            found.append(f"{label}: block medians vary by more than 20 %")
-    return found
+    def _precise(self, groups: list[Group]) -> bool:
+        """Say whether all that is to be told is known as well as was wanted."""
+        self._watch.sample()
+        wanted = self._effort.precision
+        if wanted is None:
+            return False
+        found = []
+        for group in groups:
+            alive = [record for record in group.records[1:] if record.error is None]
+            rows = [group.ratios(record) for record in alive]
+            rows = rows or [list(map(list, group.baseline.latencies()))]
+            found += [estimate(row, self._alpha) for row in rows]
+        return all(e is not None and e.high - e.low <= 2 * wanted for e in found)

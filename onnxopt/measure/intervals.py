@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-CONFIDENCE = 0.95
-RESAMPLES = 4000
+ALPHA = 0.05
+"""The error that a 95 % interval may make."""
+LOOKS_ALPHA = 0.035
+"""The error left for the interval itself where a measurement may stop once it is narrow.
+
+Stopping then favours processes that happen to agree, which costs up to 2.5 points of coverage (Chow
+and Robbins, 1965; Starr, 1966). Whether to stop depends on how far the figures scatter and never on
+which way they point, so nothing else has to be paid for looking.
+"""
+LOOKS_FROM = 5
+"""Processes before the first look, and the least that a measurement starts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +34,25 @@ class Estimate:
         """Return the estimate of the exponential."""
         return Estimate(math.exp(self.value), math.exp(self.low), math.exp(self.high))
 
+    def inverse(self) -> Estimate:
+        """Return the estimate of the reciprocal."""
+        return Estimate(1 / self.value, 1 / self.high, 1 / self.low)
+
     @property
     def reach(self) -> float:
         """The largest absolute value that the interval holds."""
         return max(abs(self.low), abs(self.high))
 
 
-def estimate(processes: Sequence[Sequence[float]], seed: int) -> Estimate | None:
+def estimate(processes: Sequence[Sequence[float]], alpha: float = ALPHA) -> Estimate | None:
     """Estimate the middle of what was measured: a row a process, a number a block.
 
-    The value is the mean over processes of the middle of the blocks: a disturbed block does not
-    count, and a process is one draw of memory layout and clock. The interval has two levels. The
-    blocks of each process are bootstrapped. What sets processes apart beyond the noise of their
-    blocks is drawn normal with the variance left over, since a handful of processes says nothing
-    about its shape; it widens the interval by Student's t with one degree of freedom less than
-    there are processes. In simulations it holds the truth in 94 to 98 % of cases from three
-    processes on; with two, in 89 % at the worst.
+    A process is one draw of memory layout and clock, so processes are what the interval counts: it
+    is Student's, over the middles of their blocks. A disturbed block does not move a middle, and
+    the mean of so many runs is close to normal whatever single runs are like. In simulations with
+    heavy tails, drift and effects of processes it holds the truth in 94 to 96 % of cases, from two
+    processes on; it is benchmarks/measuring/coverage.py that counts. A bootstrap over processes
+    and blocks held it in 92 to 98 %, and was no narrower from five processes on.
 
     Returns None without two blocks in some process. One process alone says nothing about others:
     its interval is the blocks' own.
@@ -47,20 +60,15 @@ def estimate(processes: Sequence[Sequence[float]], seed: int) -> Estimate | None
     rows = [np.asarray(row, dtype=np.float64) for row in processes if len(row) >= 2]
     if not rows:
         return None
-    rng = np.random.default_rng(seed)
-    centres = np.array([float(middle(row)) for row in rows])
-    within = np.stack([_block_noise(row, rng) for row in rows])
-    count, value = len(rows), float(centres.mean())
-    noise = float(within.var(axis=1).mean())
-    spread = float(centres.var(ddof=1)) if count > 1 else 0.0
-    between = max(spread - noise, 0.0)
-    effect = rng.normal(0.0, math.sqrt(between / count), RESAMPLES)
-    block = within.mean(axis=0)
-    freedom = count - 1 if between else sum(len(row) - 1 for row in rows)
-    tail = (1 - CONFIDENCE) / 2
-    wider = student_quantile(1 - tail, freedom) / student_quantile(1 - tail, math.inf)
-    low, high = np.quantile((effect + block) * wider, (tail, 1 - tail))
-    return Estimate(value, value + float(low), value + float(high))
+    if len(rows) == 1:
+        value, error = float(middle(rows[0])), _block_error(rows[0])
+        freedom = len(rows[0]) - 2 * (len(rows[0]) // 4) - 1
+    else:
+        centres = np.array([float(middle(row)) for row in rows])
+        value, freedom = float(centres.mean()), len(rows) - 1
+        error = float(centres.std(ddof=1)) / math.sqrt(len(rows))
+    half = student_quantile(1 - alpha / 2, freedom) * error
+    return Estimate(value, value - half, value + half)
 
 
 def middle(values: np.ndarray) -> np.ndarray:
@@ -74,14 +82,16 @@ def middle(values: np.ndarray) -> np.ndarray:
     return centre
 
 
-def _block_noise(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return how far the middles of resampled blocks lie from their mean: [RESAMPLES]."""
-    draws = rng.integers(len(row), size=(RESAMPLES, len(row)))
-    middles = middle(row[draws])
-    noise: np.ndarray = middles - middles.mean()
-    return noise
+def _block_error(row: np.ndarray) -> float:
+    """Return the standard error of a middle, by Tukey and McLaughlin (1963)."""
+    ordered = np.sort(row)
+    cut = len(row) // 4
+    drawn_in = np.clip(row, ordered[cut], ordered[len(row) - cut - 1])
+    kept = 1 - 2 * cut / len(row)
+    return float(drawn_in.std(ddof=1)) / kept / math.sqrt(len(row))
 
 
+@functools.cache
 def student_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t, by integrating its density over the angle.
 

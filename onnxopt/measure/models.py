@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,36 +13,88 @@ from onnxopt import catalogue
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.graph import dims
 from onnxopt.io import load
-from onnxopt.measure import MAX_FEEDS
-from onnxopt.measure.run import Variant
+from onnxopt.measure import MAX_FEEDS, Inputs, Variant
 from onnxopt.samples import Samples
 from onnxopt.spec import Tokens
 from onnxopt.target import Backend, Feeds
 
 
-def variants_of(models: Sequence[Path], provider: str, threads: int) -> list[Variant]:
-    """Return a variant for each model file, all on one target.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """The conditions that models are measured under: every combination is a cell."""
 
-    ``provider`` is a target with its options, ``cpu{spinning=false}``, or a provider of ONNX
-    Runtime by its own name. A file that is no model, or takes other inputs than the first, is told
-    in the variant's ``fault``. Raises ModelError when that leaves nothing to measure or to compare,
-    BackendError for a target that cannot be used here, UsageError for an option that it does not
-    have.
+    providers: tuple[str, ...] = ("cpu",)
+    """Targets with their options, ``cpu{spinning=false}``, or providers by the runtime's name."""
+    threads: tuple[int, ...] = (0,)
+    batches: tuple[int, ...] = ()
+    shapes: tuple[str, ...] = ()
+    """As ``x=1,3,224,224``; inputs go together, and one given again begins another cell."""
+    streams: int = 1
+
+    def inputs(self) -> list[Inputs]:
+        """Return what the feeds of each cell look like."""
+        cells: list[dict[str, str]] = [{}]
+        for text in self.shapes:
+            name = text.rpartition("=")[0]
+            if name in cells[-1]:
+                cells.append({})
+            cells[-1][name] = text
+        batches = self.batches or (None,)
+        return [Inputs(batch=b, shapes=tuple(c.values())) for c in cells for b in batches]
+
+
+def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Variant]:
+    """Return a variant for each model in each cell of a matrix.
+
+    Several models are compared with the first one of the same cell; one model with itself on the
+    first provider and number of threads. A file that is no model, or takes other inputs than the
+    first, is told in the variant's ``fault``, and so is a provider that cannot be used here beside
+    one that can. Raises ModelError when faults of models leave nothing to measure or to compare,
+    BackendError when no provider can be used, UsageError for an option that a target does not have.
     """
-    backend = _backend(provider, threads)
-    why = backend.unavailable()
-    if why is not None:
-        raise BackendError(why)
+    matrix = matrix or Matrix()
+    cells = list(itertools.product(matrix.providers, matrix.threads))
+    backends = [_backend(text, threads) for text, threads in cells]
+    why = [backend.unavailable() for backend in backends]
+    if None not in why:
+        raise BackendError(why[0])
     if not models:
         return []
     baseline = load(models[0]).graph.inputs
     faults = [None, *(_fault(path, baseline) for path in models[1:])]
     if len(models) > 1 and None not in faults[1:]:
         raise ModelError(faults[1])
-    return [
-        Variant(label=label, model=path, backend=backend, fault=fault)
-        for label, path, fault in zip(labels(models), models, faults, strict=True)
-    ]
+    named = list(zip(labels(models), models, faults, strict=True))
+    found = []
+    for inputs in matrix.inputs():
+        for (text, threads), backend, missing in zip(cells, backends, why, strict=True):
+            place = _place(text, threads, inputs, matrix)
+            group = place if len(models) > 1 else str(inputs)
+            found += [
+                Variant(
+                    label=", ".join([label, *filter(None, [place])]),
+                    model=path,
+                    backend=backend,
+                    inputs=inputs,
+                    streams=matrix.streams,
+                    group=group,
+                    fault=fault or missing,
+                )
+                for label, path, fault in named
+            ]
+    return found
+
+
+def _place(provider: str, threads: int, inputs: Inputs, matrix: Matrix) -> str:
+    """Return what tells a cell from the others; nothing where there is only one."""
+    parts = [provider] if len(matrix.providers) > 1 else []
+    if len(matrix.threads) > 1:
+        parts.append("default threads" if not threads else f"threads {threads}")
+    if len(matrix.batches) > 1:
+        parts.append(f"batch {inputs.batch}")
+    if len(matrix.inputs()) > max(len(matrix.batches), 1):
+        parts += inputs.shapes
+    return ", ".join(parts)
 
 
 def _fault(path: Path, baseline: Sequence[ir.Value]) -> str | None:
@@ -105,7 +159,10 @@ def labels(models: Sequence[Path]) -> list[str]:
     return [f"{path.name} ({number})" for number, path in enumerate(models, 1)]
 
 
-def feeds_of(samples: Path, model: Path) -> list[Feeds]:
-    """Return the first samples of a folder or file, checked against a model's inputs."""
+def feeds_of(samples: Path, model: Path, batches: Sequence[int] = ()) -> list[Feeds]:
+    """Return the first samples of a folder or file, checked against a model's inputs.
+
+    There are as many as blocks go round in, or as the largest batch needs.
+    """
     inputs = [value for value in load(model).graph.inputs if not value.is_initializer()]
-    return list(Samples.from_path(samples, inputs).first(MAX_FEEDS))
+    return list(Samples.from_path(samples, inputs).first(max([MAX_FEEDS, *batches])))

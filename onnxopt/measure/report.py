@@ -8,10 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxopt.measure.host import Host, Quiet
+from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import Percentile
 from onnxopt.measure.text import render
+from onnxopt.measure.verdict import Outcome
 from onnxopt.render import Paper
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Row:
     """The shapes that were asked for, ``x=1,3,224,224``."""
     streams: int = 1
     """Callers of one session at the same time."""
+    feeds_hash: str = ""
+    """SHA-256 of the feeds: equal where two rows ran on the same."""
     error: str | None = None
     launches: int = 0
     """Processes that were measured."""
@@ -67,7 +71,9 @@ class Row:
     """Of a baseline: the ratio to itself, measured like any other variant."""
     detectable: float | None = None
     """The smallest change of latency, as a share, that this measurement would likely have seen."""
+    outcome: Outcome | None = None
     verdict: str = ""
+    """The outcome in words."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,11 @@ class BenchReport:
     seconds: float
     seed: int
     interrupted: bool
+
+    @property
+    def slower(self) -> bool:
+        """Whether anything is slower than what it was compared with, beyond the interval."""
+        return any(row.outcome == "slower" for row in self.rows)
 
     def to_json(self) -> str:
         """Return the report as JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxopt.measure.percentiles import SHARES, least, share_name
+from onnxopt.measure.percentiles import least, share_name
 from onnxopt.render import Paper, bytes_text
 
 if TYPE_CHECKING:
@@ -16,11 +16,8 @@ _SHOWN = (0.9, 0.99)
 
 def render(report: BenchReport, paper: Paper) -> None:
     """Write the table, what it means, and where it was taken."""
-    shares = [share for share in _SHOWN if any(_at(row, share) for row in report.rows)]
-    head = ["model", "open", "first run", "median", *map(share_name, shares)]
-    paper.table(
-        [[*head, "peak memory", "ratio", "95 %"], *(_cells(row, shares) for row in report.rows)]
-    )
+    columns = _columns(report)
+    paper.table([list(columns), *(list(row) for row in zip(*columns.values(), strict=True))])
     paper.line()
     for row in report.rows:
         if row.error is not None:
@@ -29,9 +26,33 @@ def render(report: BenchReport, paper: Paper) -> None:
             paper.line(f"{row.label}: {row.verdict}")
         for place in row.fallbacks:
             paper.line(f"{row.label}: some nodes run on {place}")
-    if not shares and any(row.median is not None for row in report.rows):
-        paper.line(f"p90 needs at least {least(SHARES[1])} runs that are independent")
+    if any(row.median for row in report.rows) and "p90" not in columns:
+        paper.line(f"p90 needs at least {least(0.9)} runs that are independent")
     _circumstances(report, paper)
+
+
+def _columns(report: BenchReport) -> dict[str, list[str]]:
+    """Return the columns by their heads; those that no row has anything for are left out."""
+    rows = report.rows
+    columns = {
+        "model": [row.label for row in rows],
+        "open": [time_text(row.open_s) for row in rows],
+        "first run": [time_text(row.first_s) for row in rows],
+        "median": [time_text(row.median.value if row.median else None) for row in rows],
+    }
+    for share in _SHOWN:
+        columns[share_name(share)] = [time_text(_at(row, share)) for row in rows]
+    columns["on device"] = [time_text(row.device.value if row.device else None) for row in rows]
+    rates = [row.throughput for row in rows]
+    columns["runs/s"] = ["-" if rate is None else f"{rate.value:.3g}" for rate in rates]
+    columns["peak memory"] = [bytes_text(r.peak_bytes) if r.peak_bytes else "-" for r in rows]
+    columns["ratio"] = [f"{row.ratio.value:.3f}" if row.ratio else "-" for row in rows]
+    spans = [(row.ratio.low, row.ratio.high) if row.ratio else None for row in rows]
+    columns["95 %"] = [f"{span[0]:.3f} to {span[1]:.3f}" if span else "-" for span in spans]
+    optional = {share_name(share) for share in _SHOWN} | {"on device", "runs/s"}
+    return {
+        head: cells for head, cells in columns.items() if head not in optional or {*cells} != {"-"}
+    }
 
 
 def _circumstances(report: BenchReport, paper: Paper) -> None:
@@ -39,6 +60,9 @@ def _circumstances(report: BenchReport, paper: Paper) -> None:
         if row.noise is not None:
             low, high = row.noise.low, row.noise.high
             paper.line(f"noise floor: {row.label} against itself is {low:.3f} to {high:.3f}")
+    streams = max(row.streams for row in report.rows)
+    if streams > 1:
+        paper.line(f"ratios are of the time for each run, over {streams} streams of one session")
     runs = counted(sum(row.runs for row in report.rows), "run", "runs")
     launches = counted(max(row.launches for row in report.rows), "process", "processes")
     stopped = ", interrupted" if report.interrupted else ""
@@ -59,20 +83,6 @@ def counted(count: int, one: str, many: str) -> str:
 
 def _at(row: Row, share: float) -> float | None:
     return next((p.value for p in row.percentiles if p.share == share), None)
-
-
-def _cells(row: Row, shares: list[float]) -> list[str]:
-    ratio = row.ratio
-    return [
-        row.label,
-        time_text(row.open_s),
-        time_text(row.first_s),
-        time_text(row.median.value if row.median else None),
-        *(time_text(_at(row, share)) for share in shares),
-        bytes_text(row.peak_bytes) if row.peak_bytes else "-",
-        f"{ratio.value:.3f}" if ratio else "-",
-        f"{ratio.low:.3f} to {ratio.high:.3f}" if ratio else "-",
-    ]
 
 
 def time_text(seconds: float | None) -> str:

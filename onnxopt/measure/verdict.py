@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, NamedTuple
 
 from onnxopt.measure.intervals import Estimate
+
+Outcome = Literal["faster", "slower", "same", "unknown"]
 
 _HOPELESS = 0.2
 """Share below which the bound of an unseen difference is worth a number."""
 _POWER = 1.43
 """From the half-width of a 95 % interval to the effect that is found in 80 % of trials."""
+
+
+class Verdict(NamedTuple):
+    """An outcome for machines and a sentence for people."""
+
+    outcome: Outcome
+    text: str
 
 
 def detectable(ratio: Estimate, noise: Estimate | None) -> float:
@@ -21,8 +31,8 @@ def detectable(ratio: Estimate, noise: Estimate | None) -> float:
     return math.expm1(max((ratio.high - ratio.low) / 2 * _POWER, floor))
 
 
-def verdict(ratio: Estimate, noise: Estimate | None) -> str:
-    """Say in words what a logarithm of a ratio, given the baseline's against itself, shows.
+def verdict(ratio: Estimate, noise: Estimate | None) -> Verdict:
+    """Say what a logarithm of a ratio, given the baseline's against itself, shows.
 
     A difference counts when the ratio lies outside the noise floor, which is the interval of the
     baseline against itself, and its own interval lies beyond what the baseline differs from itself.
@@ -31,14 +41,24 @@ def verdict(ratio: Estimate, noise: Estimate | None) -> str:
     """
     floor = noise or Estimate(0.0, 0.0, 0.0)
     apart = abs(floor.value)
-    change = [100 * math.expm1(x) for x in (ratio.value, ratio.low, ratio.high)]
     if ratio.high < -apart and ratio.value < floor.low:
-        return f"faster by {-change[0]:.1f} % (95 %: {-change[2]:.1f} to {-change[1]:.1f})"
+        return Verdict("faster", f"faster by {change(ratio)}")
     if ratio.low > apart and ratio.value > floor.high:
-        return f"slower by {change[0]:.1f} % (95 %: {change[1]:.1f} to {change[2]:.1f})"
+        return Verdict("slower", f"slower by {change(ratio)}")
     bound = max(math.expm1(ratio.reach), detectable(ratio, noise))
     if bound > _HOPELESS:
-        return "too noisy or too short to tell: measure longer, on a quieter machine"
+        return Verdict(
+            "unknown", "too noisy or too short to tell: measure longer, on a quieter machine"
+        )
     seen = ratio.high < 0 or ratio.low > 0
     what = "told from noise" if seen else "measured"
-    return f"no difference that could be {what} (smaller than {100 * bound:.1f} %)"
+    return Verdict("same", f"no difference that could be {what} (smaller than {100 * bound:.1f} %)")
+
+
+def change(ratio: Estimate) -> str:
+    """Return how much time more or less a logarithm of a ratio means, with its interval."""
+    sign = 1 if ratio.value > 0 else -1
+    value, one, other = (
+        sign * 100 * math.expm1(end) for end in (ratio.value, ratio.low, ratio.high)
+    )
+    return f"{value:.1f} % (95 %: {min(one, other):.1f} to {max(one, other):.1f})"

@@ -14,6 +14,7 @@ import os
 import pickle
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ class Worker:
             return self._feed(Path(request["feeds"]))
         if request["do"] == "warm":
             return self._warm(float(request["limit_s"]))
-        return {"times": self._block(int(request["runs"])), "peak_bytes": peak_bytes()}
+        return self._measured(int(request["runs"]), int(request["streams"]))
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["cpus"] and sys.platform == "linux":
@@ -79,17 +80,59 @@ class Worker:
             times: list[float] = []
             stop = time.perf_counter() + WINDOW_S
             while time.perf_counter() < stop:
-                times += self._block(len(self._feeds), lead_in=False)
+                times += [self._run() for _ in self._feeds]
             windows.append(statistics.median(times))
         return {"run_s": windows[-1], "steady": steady(windows, TOLERANCE)}
 
-    def _block(self, runs: int, *, lead_in: bool = True) -> list[float]:
+    def _measured(self, runs: int, streams: int) -> dict[str, Any]:
         """Time a number of runs, after a few that bring caches and threads back."""
-        if lead_in:
-            stop = time.perf_counter() + _LEAD_IN_S
-            while time.perf_counter() < stop:
-                self._run()
-        return [self._run() for _ in range(runs)]
+        stop = time.perf_counter() + _LEAD_IN_S
+        while time.perf_counter() < stop:
+            self._run()
+        before, start = waited_s(), time.perf_counter()
+        device: list[float] = []
+        times = self._block(runs, device) if streams == 1 else self._streams(runs, streams)
+        span = time.perf_counter() - start
+        return {
+            "times": times,
+            "span_s": span,
+            "waited": (waited_s() - before) / span,
+            "device": device,
+            "peak_bytes": peak_bytes(),
+        }
+
+    def _block(self, runs: int, device: list[float]) -> list[float]:
+        assert self._session is not None
+        times = []
+        for _ in range(runs):
+            times.append(self._run())
+            spent = self._session.device_seconds()
+            if spent is not None:
+                device.append(spent)
+        return times
+
+    def _streams(self, runs: int, streams: int) -> list[float]:
+        """Let callers run side by side, each so many times; return the times of all."""
+        times: list[list[float]] = [[] for _ in range(streams)]
+        failures: list[OnnxoptError] = []
+        gate = threading.Barrier(streams)
+
+        def call(own: list[float]) -> None:
+            gate.wait()
+            try:
+                for _ in range(runs):
+                    own.append(self._run())
+            except OnnxoptError as error:
+                failures.append(error)
+
+        callers = [threading.Thread(target=call, args=(own,)) for own in times]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        if failures:
+            raise failures[0]
+        return [time for own in times for time in own]
 
     def _run(self) -> float:
         assert self._session is not None
@@ -112,6 +155,19 @@ def settle(limit_s: float = 2.0) -> bool:
         if time.process_time() - busy < _IDLE_SHARE * (time.perf_counter() - wall):
             return True
     return False
+
+
+def waited_s() -> float:
+    """Return how long the threads of this process have been kept from a CPU by others, in seconds.
+
+    0 where the system does not tell.
+    """
+    waited = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for thread in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it may have ended meanwhile
+                waited += int((thread / "schedstat").read_text(encoding="utf-8").split()[1])
+    return waited / 1e9
 
 
 def peak_bytes() -> int:

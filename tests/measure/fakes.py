@@ -24,6 +24,7 @@ class Fake(Backend):
     fault: Fault = "none"
     log: Path | None = None
     threads: int = 1
+    seconds: float = 0.001
 
     @classmethod
     def target(cls) -> Target:
@@ -38,16 +39,16 @@ class Fake(Backend):
             raise BackendError("the fake refuses 'model'")
         if self.fault == "crash":
             os.kill(os.getpid(), signal.SIGABRT)
-        return FakeSession(self.fault, self.log)
+        return FakeSession(self.fault, self.log, self.seconds)
 
 
 class FakeSession(Session):
-    def __init__(self, fault: Fault, log: Path | None) -> None:
-        self._fault, self._log, self._runs = fault, log, 0
+    def __init__(self, fault: Fault, log: Path | None, seconds: float) -> None:
+        self._fault, self._log, self._runs, self._seconds = fault, log, 0, seconds
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         start = time.monotonic()
-        time.sleep(0.001)
+        time.sleep(self._seconds)
         self._runs += 1
         if self._fault == "hang":
             time.sleep(60)

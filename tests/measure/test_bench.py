@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.measure import Effort, Variant, bench
+from onnxopt.measure.feeding import stored
 from onnxopt.measure.host import allowed_cpus
 from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
-from onnxopt.measure.run import stored
 from onnxopt.measure.worker import peak_bytes, settle
 from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake, Fault
@@ -141,17 +141,24 @@ def test_nothing_left_to_compare_ends_it() -> None:
     assert report.rows[1].error is not None
 
 
-def test_more_threads_than_cpus_are_refused() -> None:
+def test_more_threads_than_cpus_are_measured_and_told(path: Path) -> None:
     cpus = len(allowed_cpus())
-    greedy = Variant(label="a", model=Path("a"), backend=Cpu(threads=cpus + 1))
-    with pytest.raises(UsageError, match=f"at most {cpus}$"):
+    greedy = Variant(label="a", model=path, backend=Cpu(threads=cpus + 1))
+    report = bench([greedy], effort=ONCE)
+    assert report.rows[0].median is not None
+    assert any(f"{cpus + 1} threads on {cpus} CPU" in warning for warning in report.warnings)
+
+
+def test_absurdly_many_threads_are_refused() -> None:
+    greedy = Variant(label="a", model=Path("a"), backend=Cpu(threads=10_000))
+    with pytest.raises(UsageError, match=f"better {len(allowed_cpus())}$"):
         bench([greedy])
 
 
 def test_a_budget_that_was_too_small_is_told() -> None:
     effort = Effort(budget_s=0.1, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
     (note,) = bench([fake()], feeds=FEEDS, effort=effort).notes
-    assert "beyond the budget of 0.1 s: three processes a model" in note
+    assert "beyond the budget of 0.1 s: five processes a model" in note
 
 
 def test_models_are_looked_at_first(path: Path, tmp_path: Path) -> None:
@@ -160,15 +167,15 @@ def test_models_are_looked_at_first(path: Path, tmp_path: Path) -> None:
     inputs = [tensor("a", ir.DataType.FLOAT, (1,))]
     node = ir.Node("", "Abs", inputs, outputs=[tensor("y", ir.DataType.FLOAT, (1,))])
     ir.save(single(node, inputs), other)
-    first, bad, good, strange = variants_of([path, text, path, other], "cpu", 0)
+    first, bad, good, strange = variants_of([path, text, path, other])
     assert first.fault is None
     assert good.fault is None
     assert "text.onnx" in (bad.fault or "")
     assert "has no input 'x'" in (strange.fault or "")
     with pytest.raises(ModelError, match=r"text\.onnx"):
-        variants_of([path, text], "cpu", 0)
+        variants_of([path, text])
     with pytest.raises(ModelError, match=r"text\.onnx"):
-        variants_of([text, path], "cpu", 0)
+        variants_of([text, path])
 
 
 @pytest.mark.parametrize(
@@ -186,7 +193,7 @@ def test_inputs_must_fit_the_first_models(
     other, inputs = tmp_path / "other.onnx", [tensor("x", kind, shape)]
     node = ir.Node("", "Abs", inputs, outputs=[tensor("y", kind, shape)])
     ir.save(single(node, inputs), other)
-    _, _, variant = variants_of([path, path, other], "cpu", 0)
+    _, _, variant = variants_of([path, path, other])
     if problem is None:
         assert variant.fault is None
     else:
@@ -207,7 +214,7 @@ def test_a_worker_reports_and_lives_on() -> None:
         assert process.feed(feeds, 30)["first_s"] > 0
         with pytest.raises(BackendError, match="refuses"):
             process.open(Path("none.onnx"), Fake(fault="refuse"), (), 30)
-        assert len(process.ask({"do": "block", "runs": 4}, 30)["times"]) == 4
+        assert len(process.ask({"do": "block", "runs": 4, "streams": 1}, 30)["times"]) == 4
 
 
 def test_this_process_settles_and_knows_its_size() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from onnxopt.measure.host import Host, Quiet
+from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.load import Quiet
 from onnxopt.measure.page import page_of
 from onnxopt.measure.percentiles import Percentile
 from onnxopt.measure.report import BenchReport, Row

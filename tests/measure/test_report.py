@@ -9,8 +9,9 @@ import math
 
 import pytest
 
-from onnxopt.measure.host import Host, Quiet, Watch
+from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.percentiles import Percentile
 from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.text import time_text
@@ -47,7 +48,7 @@ LEVEL = logs(1.0, 0.99, 1.01)
     ],
 )
 def test_verdicts(ratio: Estimate, noise: Estimate | None, said: str) -> None:
-    assert verdict(ratio, noise).startswith(said)
+    assert verdict(ratio, noise).text.startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_verdicts(ratio: Estimate, noise: Estimate | None, said: str) -> None:
 )
 def test_one_bound_is_told(ratio: Estimate, noise: Estimate, bound: str) -> None:
     said = f"no difference that could be measured (smaller than {bound} %)"
-    assert verdict(ratio, noise) == said
+    assert verdict(ratio, noise).text == said
 
 
 def test_the_detectable_effect_is_wider_than_the_interval_and_the_noise() -> None:

@@ -1,0 +1,73 @@
+"""The options of ``onnxopt bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnxopt.cli.amounts import seconds, share
+
+Models = Annotated[list[Path], typer.Argument(help="Models; the first is the baseline.")]
+Providers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime [default: cpu]. "
+        "Give it again to measure on both; one model is then compared with itself."
+    ),
+]
+Threads = Annotated[
+    list[int] | None,
+    typer.Option(min=0, help="Threads; 0 is one per physical core [default: 0]. Repeatable."),
+]
+Batches = Annotated[
+    list[int] | None,
+    typer.Option(min=1, help="Rows of a batch, for models that leave it open. Repeatable."),
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The shape of an input, x=1,3,224,224. Repeatable: other inputs join it, the same "
+        "input again begins another set."
+    ),
+]
+Streams = Annotated[
+    int, typer.Option(min=1, help="Callers of one session at once; measures throughput.")
+]
+Samples = Annotated[
+    Path | None,
+    typer.Option(
+        help="Feeds to run on: a folder or file of .npz, .npy, .pb. Without, they are made up."
+    ),
+]
+Precision = Annotated[
+    float,
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        show_default="1%",
+        help="Stop once every ratio is known to within this, to either side.",
+    ),
+]
+Budget = Annotated[
+    float,
+    typer.Option(
+        parser=seconds,
+        metavar="TIME",
+        show_default="14s",
+        help="Stop after this time, 60s or 2m; five processes a model start in any case.",
+    ),
+]
+Save = Annotated[
+    Path | None, typer.Option(help="Keep the run in a file, to hold later ones to it.")
+]
+Against = Annotated[
+    Path | None,
+    typer.Option(help="A kept run: exit status 1 if the model is slower than it, for CI."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Give verdicts on a busy machine, or another one, too.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Seed = Annotated[int, typer.Option(help="For made-up feeds and the order of runs.")]

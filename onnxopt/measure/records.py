@@ -1,0 +1,189 @@
+"""What is measured, and what is known of it so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnxopt.target import Backend
+
+Rows = list[list[float]]
+"""Logarithms: a row a process, a number a block."""
+
+CALM = 0.05
+"""Share of a block that its threads may wait for a CPU before it counts as disturbed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the feeds are to look like, where they are made or stacked for the purpose."""
+
+    batch: int | None = None
+    shapes: tuple[str, ...] = ()
+    """As ``x=1,3,224,224``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One thing to measure: a model on a backend with its options."""
+
+    label: str
+    model: Path
+    backend: Backend
+    inputs: Inputs = Inputs()
+    streams: int = 1
+    """Callers of one session at the same time."""
+    group: str = ""
+    """Variants of a group have the same feeds and are compared with the group's first."""
+    fault: str | None = None
+    """Why it cannot be measured, where that is known beforehand."""
+
+    @property
+    def threads(self) -> int:
+        """Threads inside one operator; 0 is the runtime's choice."""
+        threads: int = getattr(self.backend, "threads", 0)
+        return threads
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some runs in a row."""
+
+    times: Sequence[float]
+    """Seconds of every single run."""
+    span_s: float
+    """From the start of the first run to the end of the last."""
+    waited: float
+    """Share of the span that threads waited for a CPU; 0 where the system does not tell."""
+    device: Sequence[float] = ()
+
+    @property
+    def latency(self) -> float:
+        """The logarithm of the median of a run's time."""
+        return math.log(statistics.median(self.times))
+
+    @property
+    def pace(self) -> float:
+        """The logarithm of the time for each run, over all streams."""
+        return math.log(self.span_s / len(self.times))
+
+
+@dataclasses.dataclass
+class Record:
+    """What is known of one variant so far."""
+
+    variant: Variant
+    error: str | None = None
+    opens: list[float] = dataclasses.field(default_factory=list)
+    firsts: list[float] = dataclasses.field(default_factory=list)
+    fallbacks: tuple[str, ...] = ()
+    launches: list[dict[int, Block]] = dataclasses.field(default_factory=list)
+    """For each process the block of every round."""
+    peak_bytes: int = 0
+    unsteady: int = 0
+    spins: bool = False
+
+    def __post_init__(self) -> None:
+        """Take over what is known beforehand."""
+        self.error = self.error or self.variant.fault
+
+    def compared(self, block: Block) -> float:
+        """Return the number by which variants are compared: the pace where streams overlap."""
+        return block.pace if self.variant.streams > 1 else block.latency
+
+    def latencies(self) -> Rows:
+        """Return the logarithms of the blocks' medians."""
+        return [[block.latency for block in launch.values()] for launch in self.launches]
+
+    def paces(self) -> Rows:
+        """Return the logarithms of the time for each run over all streams."""
+        return [[block.pace for block in launch.values()] for launch in self.launches]
+
+    def devices(self) -> Rows:
+        """Return the logarithms of the medians by the device's clock."""
+        return [
+            [math.log(statistics.median(b.device)) for b in launch.values() if b.device]
+            for launch in self.launches
+        ]
+
+    def times(self) -> list[list[Sequence[float]]]:
+        """Return the times of single runs by process and block."""
+        return [[block.times for block in launch.values()] for launch in self.launches]
+
+    def against(self, *others: Record) -> Rows:
+        """Return logarithms of ratios to the mean of others, by blocks of the same round."""
+        rows = []
+        for at, mine in enumerate(self.launches):
+            theirs = [other.launches[at] if at < len(other.launches) else {} for other in others]
+            common = [number for number in mine if all(number in blocks for blocks in theirs)]
+            rows.append(
+                [
+                    self.compared(mine[number])
+                    - statistics.fmean(
+                        other.compared(blocks[number])
+                        for other, blocks in zip(others, theirs, strict=True)
+                    )
+                    for number in common
+                ]
+            )
+        return rows
+
+
+@dataclasses.dataclass
+class Group:
+    """Variants that are measured side by side; the first is the baseline."""
+
+    records: list[Record]
+    feeds: Path
+    count: int
+    """Samples that every block goes round in."""
+    twin: Record | None = None
+    """The baseline once more, as its own rival; it runs only where there are others."""
+    disturbed: int = 0
+    """Rounds that other processes disturbed."""
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        """Give the baseline a twin where there are rivals."""
+        if len(self.records) > 1 and self.twin is None:
+            self.twin = Record(self.baseline.variant)
+
+    @property
+    def baseline(self) -> Record:
+        """The first."""
+        return self.records[0]
+
+    @property
+    def entrants(self) -> list[Record]:
+        """All that can still be measured, the twin included."""
+        alone = all(record.error is not None for record in self.records[1:])
+        twin = [self.twin] if self.twin is not None and not alone else []
+        return [record for record in [*self.records, *twin] if record.error is None]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to measure, or to compare after a first launch."""
+        alive = sum(record.error is None for record in self.records)
+        started = any(record.launches for record in self.records)
+        return alive == 0 or (started and alive < min(len(self.records), 2))
+
+    def ratios(self, record: Record) -> Rows:
+        """Return a variant's ratios to the baseline, which both of its processes stand for."""
+        if self.twin is None or self.twin.error is not None:
+            return record.against(self.baseline)
+        return record.against(self.baseline, self.twin)
+
+    def settle(self, launch_rounds: int) -> None:
+        """Forget the rounds of the last launch that were disturbed, where enough are left."""
+        blocks = [record.launches[-1] for record in self.entrants if record.launches]
+        numbers = sorted({number for launch in blocks for number in launch})
+        calm = [n for n in numbers if all(n not in b or b[n].waited <= CALM for b in blocks)]
+        self.rounds += len(numbers)
+        self.disturbed += len(numbers) - len(calm)
+        if len(calm) >= max(launch_rounds // 2, 2):
+            for launch in blocks:
+                for number in set(numbers) - set(calm):
+                    launch.pop(number, None)

@@ -1,0 +1,129 @@
+"""From what was recorded to the rows of a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnxopt.measure.intervals import Estimate, estimate, middle
+from onnxopt.measure.load import Quiet
+from onnxopt.measure.percentiles import percentiles
+from onnxopt.measure.records import Group, Record
+from onnxopt.measure.report import Row
+from onnxopt.measure.verdict import Verdict, detectable, verdict
+from onnxopt.spec import write_options
+
+SAMPLE = 200
+"""Times that are kept of a variant to draw their distribution."""
+_BUSY = "the machine was too busy to tell: stop what else runs, or take it as it is with --force"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How recorded figures are read: the error that intervals make, and on what machine."""
+
+    alpha: float
+    quiet: Quiet
+    force: bool
+    """Claim something on a busy machine as well."""
+
+    def ratio(self, group: Group, record: Record) -> Estimate | None:
+        """Estimate the logarithm of a variant's time over the baseline's."""
+        return estimate(group.ratios(record), self.alpha) if record.error is None else None
+
+    def noise(self, group: Group) -> Estimate | None:
+        """Estimate the logarithm of the baseline's time over its own."""
+        if group.twin is None:
+            return None
+        return estimate(group.twin.against(group.baseline), self.alpha)
+
+    def verdict(self, ratio: Estimate, noise: Estimate | None) -> Verdict:
+        """Say what a ratio shows, or that nothing can be told here."""
+        if self.quiet.hopeless and not self.force:
+            return Verdict("unknown", _BUSY)
+        return verdict(ratio, noise)
+
+
+def rows_of(group: Group, final: Group | None, reading: Reading) -> list[Row]:
+    """Return a row for each variant of a group; ``final`` measured the best one again."""
+    feeds = hashlib.sha256(group.feeds.read_bytes()).hexdigest()
+    rows = []
+    for record in group.records:
+        row = dataclasses.replace(_measured(record, reading), feeds_hash=feeds)
+        if record is group.baseline:
+            noise = reading.noise(group)
+            rows.append(dataclasses.replace(row, noise=noise.exp() if noise else None))
+        elif final is not None and final.records[1].variant is record.variant:
+            rows.append(_chosen(row, group, final, record, reading))
+        else:
+            rows.append(_compared(row, group, record, reading))
+    return rows
+
+
+def _measured(record: Record, reading: Reading) -> Row:
+    variant = record.variant
+    median = estimate(record.latencies(), reading.alpha)
+    pace = estimate(record.paces(), reading.alpha) if variant.streams > 1 else None
+    device = estimate(record.devices(), reading.alpha)
+    times = [time for process in record.times() for block in process for time in block]
+    return Row(
+        label=variant.label,
+        model=str(variant.model),
+        backend=type(variant.backend).target().name + write_options(variant.backend),
+        provider=type(variant.backend).target().name,
+        threads=variant.threads,
+        batch=variant.inputs.batch,
+        shapes=variant.inputs.shapes,
+        streams=variant.streams,
+        error=record.error,
+        launches=len(record.opens),
+        runs=len(times),
+        median=median.exp() if median else None,
+        percentiles=percentiles(record.times()),
+        sample=_thinned(times),
+        processes=tuple(math.exp(middle(np.array(row))) for row in record.latencies() if row),
+        throughput=pace.exp().inverse() if pace else None,
+        device=device.exp() if device else None,
+        open_s=statistics.median(record.opens) if record.opens else None,
+        first_s=statistics.median(record.firsts) if record.firsts else None,
+        peak_bytes=record.peak_bytes,
+        fallbacks=record.fallbacks,
+    )
+
+
+def _compared(row: Row, group: Group, record: Record, reading: Reading) -> Row:
+    ratio, noise = reading.ratio(group, record), reading.noise(group)
+    row = dataclasses.replace(row, baseline=group.baseline.variant.label)
+    if ratio is None:
+        return row
+    outcome, text = reading.verdict(ratio, noise)
+    return dataclasses.replace(
+        row,
+        ratio=ratio.exp(),
+        detectable=detectable(ratio, noise),
+        outcome=outcome,
+        verdict=text,
+    )
+
+
+def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Reading) -> Row:
+    first = reading.ratio(group, record)
+    again = _compared(row, final, final.records[1], reading)
+    error = again.error or final.records[1].error
+    if first is None or again.ratio is None:
+        text = "measured again as the best, which was not finished: nothing is claimed"
+        return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
+    said = f"{again.verdict}; measured again as the best, after {first.exp().value:.3f}"
+    return dataclasses.replace(again, error=error, chosen=first.exp(), verdict=said)
+
+
+def _thinned(times: Sequence[float]) -> tuple[float, ...]:
+    if not times:
+        return ()
+    shares = (np.arange(min(len(times), SAMPLE)) + 0.5) / min(len(times), SAMPLE)
+    return tuple(np.quantile(times, shares).tolist())

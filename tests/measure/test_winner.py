@@ -1,0 +1,110 @@
+"""The best of several is measured again, and what is disturbed or too busy is not believed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from onnxopt.measure import Effort, Variant, bench
+from onnxopt.measure.load import Quiet
+from onnxopt.measure.records import Block, Group, Record
+from onnxopt.measure.rows import Reading, rows_of
+from tests.measure.fakes import Fake
+
+EFFORT = Effort(launches=2, blocks=4, block_s=0.02, warm_s=0.1, timeout_s=30)
+CALM = Quiet(others=0.0, steal=0.0)
+
+
+def fake(label: str, seconds: float) -> Variant:
+    return Variant(label=label, model=Path("none.onnx"), backend=Fake(seconds=seconds))
+
+
+def recorded(variant: Variant, *seconds: float, waited: float = 0.0) -> Record:
+    """Return a record of processes whose blocks all took so long."""
+    record = Record(variant)
+    for value in seconds:
+        record.launches.append({at: Block([value] * 8, 8 * value, waited) for at in range(4)})
+    return record
+
+
+def group(folder: Path, *records: Record) -> Group:
+    feeds = folder / "feeds"
+    feeds.write_bytes(b"")
+    twin = dataclasses.replace(records[0])
+    return Group(list(records), feeds, 1, twin)
+
+
+def test_the_best_of_several_is_measured_again() -> None:
+    variants = [fake("a", 0.004), fake("b", 0.0038), fake("c", 0.001)]
+    report = bench(variants, feeds=[{}], effort=EFFORT, force=True)
+    first, second, third = report.rows
+    assert first.chosen is None
+    assert second.chosen is None
+    assert third.chosen is not None
+    assert third.ratio is not None
+    assert third.ratio != third.chosen
+    assert "measured again as the best" in third.verdict
+    assert third.outcome == "faster"
+
+
+def test_of_two_nothing_is_chosen() -> None:
+    report = bench([fake("a", 0.004), fake("b", 0.001)], feeds=[{}], effort=EFFORT, force=True)
+    assert report.rows[1].chosen is None
+    assert "again" not in report.rows[1].verdict
+
+
+def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:
+    base, lucky, other = fake("a", 1), fake("b", 1), fake("c", 1)
+    flat = (0.0100, 0.0101, 0.0099, 0.0100, 0.0100)
+    first = group(
+        tmp_path,
+        recorded(base, *flat),
+        recorded(lucky, *(0.95 * s for s in flat)),
+        recorded(other, *flat),
+    )
+    again = group(tmp_path, recorded(base, *flat), recorded(lucky, *flat[::-1]))
+    reading = Reading(alpha=0.05, quiet=CALM, force=False)
+    row = rows_of(first, again, reading)[1]
+    assert row.chosen is not None
+    assert row.chosen.value == pytest.approx(0.95)
+    assert row.outcome == "same"
+    unfinished = group(tmp_path, Record(base), Record(lucky))
+    row = rows_of(first, unfinished, reading)[1]
+    assert row.outcome == "unknown"
+    assert "not finished" in row.verdict
+
+
+@pytest.mark.parametrize(
+    ("others", "force", "outcome"),
+    [(0.8, False, "unknown"), (0.8, True, "faster"), (0.3, False, "faster")],
+)
+def test_on_a_busy_machine_nothing_is_claimed(
+    tmp_path: Path, others: float, force: bool, outcome: str
+) -> None:
+    flat = (0.0100, 0.0101, 0.0099, 0.0100, 0.0100)
+    both = group(
+        tmp_path,
+        recorded(fake("a", 1), *flat),
+        recorded(fake("b", 1), *(0.8 * second for second in flat)),
+    )
+    quiet = Quiet(others=others, steal=0.0)
+    row = rows_of(both, None, Reading(alpha=0.05, quiet=quiet, force=force))[1]
+    assert row.outcome == outcome
+    assert row.ratio is not None
+    assert ("too busy" in row.verdict) is (outcome == "unknown")
+
+
+def test_disturbed_rounds_are_forgotten_where_enough_are_left(tmp_path: Path) -> None:
+    one, two = recorded(fake("a", 1), 0.01), recorded(fake("b", 1), 0.01)
+    both = group(tmp_path, one, two)
+    both.twin = None
+    two.launches[-1][1] = Block([0.05], 0.05, 0.5)
+    both.settle(4)
+    assert sorted(one.launches[-1]) == sorted(two.launches[-1]) == [0, 2, 3]
+    assert (both.disturbed, both.rounds) == (1, 4)
+    for at in (0, 2):
+        two.launches[-1][at] = Block([0.05], 0.05, 0.5)
+    both.settle(4)
+    assert sorted(two.launches[-1]) == [0, 2, 3]
