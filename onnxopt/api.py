@@ -11,8 +11,10 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
+from onnxopt import inspection
 from onnxopt.difference import Difference, difference
 from onnxopt.errors import UsageError
+from onnxopt.inspection import Inspection
 from onnxopt.io import from_proto, load, save
 from onnxopt.lossless import Request, run
 from onnxopt.measure import BenchReport, Effort
@@ -22,7 +24,7 @@ from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
-__all__ = ["bench", "diff", "load", "optimize", "optimize_with_report", "save"]
+__all__ = ["bench", "diff", "inspect", "load", "optimize", "optimize_with_report", "save"]
 
 Source = ir.Model | onnx.ModelProto | Path | str
 
@@ -165,6 +167,19 @@ def _loaded(source: ir.Model | Path) -> ir.Model:
 
 def _name(source: ir.Model | Path, otherwise: str) -> str:
     return str(source) if isinstance(source, Path) else source.graph.name or otherwise
+
+
+def inspect(model: Source, *, shapes: Sequence[str] = ()) -> Inspection:
+    """Say what a model is, stores, computes and moves; it is not run and stays as it is.
+
+    ``shapes`` are texts such as ``x=1,3,224,224``; extents that they leave open get the sizes that
+    feeds are made up with, which the result names.
+
+    Raises UsageError for shapes that do not fit the model, ModelError for a model that cannot be
+    read.
+    """
+    held = _loaded(_source(model))
+    return inspection.inspect(held, shapes=(shapes,) if isinstance(shapes, str) else shapes)
 
 
 def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:

@@ -64,6 +64,22 @@ def graphs(model: ir.Model) -> Iterator[ir.Graph]:
         yield from nested(function.graph)
 
 
+def weights(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    """Yield the initializers of all graphs, and what Constant nodes hold as tensors."""
+    for home in graphs(model):
+        for value in home.initializers.values():
+            if value.const_value is not None:
+                yield value, value.const_value
+        for node in home:
+            if node.op_type != "Constant" or node.domain or len(node.outputs) != 1:
+                continue
+            attribute = node.attributes.get("value")
+            if attribute is None or attribute.is_ref():
+                continue
+            if attribute.type is ir.AttributeType.TENSOR and attribute.value is not None:
+                yield node.outputs[0], attribute.value
+
+
 def tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     """Return the constant tensor behind a value, without reading it; None if it may vary.
 

@@ -26,6 +26,14 @@ COMMUTATIVE = frozenset(
 COPIES = frozenset((("", "Identity"),))
 """Operators whose output is their input."""
 
+VIEWS = COPIES | frozenset(
+    ("", name) for name in ("BitCast", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+)
+"""Operators whose first output may be the same bytes as their first input."""
+
+OVERWRITERS = COMMUTATIVE | frozenset(("", name) for name in ("Div", "Mod", "PRelu", "Pow", "Sub"))
+"""Operators, ``ELEMENTWISE`` apart, that may write their output over an input of its size."""
+
 RANDOM = frozenset(
     ("", name)
     for name in (

@@ -21,6 +21,29 @@ def bytes_text(count: float) -> str:
     return f"{count:.0f} {unit}" if abs(count) >= 100 else f"{count:.3g} {unit}"
 
 
+def count_text(count: float) -> str:
+    """Return a count with three digits, in thousands, millions, …: ``301 M``."""
+    if abs(count) < 999.5:
+        return f"{count:.3g}"
+    units = iter(("k", "M", "G", "T"))
+    unit = next(units)
+    count /= 1000
+    while abs(count) >= 999.5 and unit != "T":
+        unit = next(units)
+        count /= 1000
+    return f"{count:.0f} {unit}" if abs(count) >= 100 else f"{count:.3g} {unit}"
+
+
+def share_text(part: float, whole: float) -> str:
+    """Return a share in percent; nothing of nothing is a dash."""
+    if not whole:
+        return "-"
+    share = 100 * part / whole
+    if part in (0, whole):
+        return f"{share:.0f} %"
+    return f"{min(share, 99.9):.1f} %" if share >= 0.05 else "< 0.1 %"
+
+
 class Paper:
     """Plain text with aligned columns; rich costs more to import than most models to optimize."""
 

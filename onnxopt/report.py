@@ -30,17 +30,16 @@ class Size:
     nodes: int
     """Nodes, those of subgraphs and functions included."""
     weight_bytes: int
+    """Of initializers and of tensors in Constant nodes."""
     operators: dict[str, int]
     """Nodes by operator."""
 
     @classmethod
     def of(cls, model: ir.Model) -> Size:
-        """Count nodes and the bytes of initializers, without reading them."""
+        """Count nodes and the bytes of weights, without reading them."""
         operators: dict[str, int] = {}
-        weight_bytes = 0
+        weight_bytes = sum(weight.nbytes for _, weight in graph.weights(model))
         for home in graph.graphs(model):
-            weights = (value.const_value for value in home.initializers.values())
-            weight_bytes += sum(weight.nbytes for weight in weights if weight is not None)
             for node in home:
                 name = label(node)
                 operators[name] = operators.get(name, 0) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import onnx_ir as ir
@@ -15,7 +15,6 @@ from onnxopt.costs.traffic import TRAFFIC, whole
 from onnxopt.functions import inlinable, inline
 from onnxopt.ops import key, label
 from onnxopt.shapes import Dim, Inference, analyse
-from onnxopt.shapes.constants import constant_of
 from onnxopt.shapes.engine import MALFORMED, Engine
 from onnxopt.shapes.extent import Extent, compare, evaluated, times
 from onnxopt.shapes.fact import Contradiction
@@ -85,29 +84,30 @@ class Costs:
     @property
     def macs(self) -> Amount:
         """The sum of what is known."""
-        return _sum(row.macs for row in self.rows)
+        return sum_of(row.macs for row in self.rows)
 
     @property
     def ops(self) -> Amount:
         """The sum of what is known."""
-        return _sum(row.ops for row in self.rows)
+        return sum_of(row.ops for row in self.rows)
 
     @property
     def read_bytes(self) -> Amount:
         """The sum of what is known."""
-        return _sum(row.read_bytes for row in self.rows)
+        return sum_of(row.read_bytes for row in self.rows)
 
     @property
     def written_bytes(self) -> Amount:
         """The sum of what is known."""
-        return _sum(row.written_bytes for row in self.rows)
+        return sum_of(row.written_bytes for row in self.rows)
 
     def uncounted(self) -> list[NodeCost]:
         """Return the rows of which MACs or the number of runs are unknown."""
         return [row for row in self.rows if row.macs is None or row.times is None]
 
 
-def _sum(amounts: Iterator[Extent]) -> Amount:
+def sum_of(amounts: Iterable[Extent]) -> Amount:
+    """Add up what is known."""
     result: Amount = 0
     for amount in amounts:
         if amount is not None:
@@ -220,8 +220,8 @@ def _often(place: Place, body: ir.Graph, count: Extent) -> Extent:
 
 def _costlier(then: list[NodeCost], other: list[NodeCost]) -> bool:
     for field in ("macs", "written_bytes"):
-        one = _sum(getattr(row, field) for row in then)
-        two = _sum(getattr(row, field) for row in other)
+        one = sum_of(getattr(row, field) for row in then)
+        two = sum_of(getattr(row, field) for row in other)
         order = compare(one, two)
         order = _trial(one) - _trial(two) if order is None else order
         if order:
@@ -240,7 +240,7 @@ def _trial(amount: Amount) -> int:
 def _weights(place: Place, engine: Engine) -> int:
     found = 0
     for value in dict.fromkeys(place.node.inputs):
-        if value is not None and constant_of(value, engine.inputs_count) is not None:
+        if value is not None and engine.constant(value) is not None:
             size = bytes_of(engine.fact(value))
             found += size if isinstance(size, int) else 0
     return found

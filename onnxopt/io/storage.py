@@ -173,11 +173,14 @@ class Segment:
         if self.length == 0:
             return np.empty(shape, self.dtype.numpy())
         if self.dtype.bitwidth < 8:
-            packed = np.frombuffer(self.source.data(), np.uint8, self.length, self.offset)
-            return ir.PackedTensor(packed, self.dtype, shape=shape).numpy()
+            return ir.PackedTensor(self.packed(), self.dtype, shape=shape).numpy()
         element = np.dtype(self.dtype.numpy()).newbyteorder("<")
         count = self.length // element.itemsize
         return np.frombuffer(self.source.data(), element, count, self.offset).reshape(shape)
+
+    def packed(self) -> np.ndarray:
+        """Return the bytes as they are stored, read-only and mapped."""
+        return np.frombuffer(self.source.data(), np.uint8, self.length, self.offset)
 
     def read(self) -> bytes:
         """Return a copy of the bytes."""
@@ -247,3 +250,10 @@ class FileTensor(ir.ExternalTensor):
     def release(self) -> None:
         """Take the bytes out of this process's memory; the tensor stays valid."""
         self.segment.drop()
+
+
+def segment_of(tensor: ir.TensorProtocol) -> Segment | None:
+    """Return where a tensor's bytes lie in a file, None where they are in memory."""
+    if isinstance(tensor, FileTensor):
+        return tensor.segment
+    return tensor.raw if isinstance(tensor, InlineTensor) else None

@@ -67,11 +67,15 @@ class Engine:
             imports = node.graph.opset_imports if node.graph is not None else {}
         return imports.get(node.domain, 1000)
 
+    def constant(self, value: ir.Value) -> ir.TensorProtocol | None:
+        """Return the tensor that a value always is; None where it may be another one."""
+        return constant_of(value, self.inputs_count)
+
     def fact(self, value: ir.Value) -> Fact:
         """Return what is known of a value: inferred, or else as it is annotated."""
         fact = self.facts.get(value)
         if fact is None:
-            tensor = constant_of(value, self.inputs_count)
+            tensor = self.constant(value)
             fact = annotated(value) if tensor is None else Fact(tensor.dtype, dims_of(tensor))
             fact = self.facts[value] = named(value, fact)
         return fact
@@ -81,7 +85,7 @@ class Engine:
         fact = self.fact(value)
         if fact.content is not None or (fact.shape and fact.dtype and not _small(fact)):
             return fact.content
-        tensor = constant_of(value, self.inputs_count)
+        tensor = self.constant(value)
         if tensor is not None:
             content = small_content(tensor)
             if content is not None:

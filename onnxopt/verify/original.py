@@ -15,6 +15,7 @@ from onnxopt.base import Evaluate
 from onnxopt.errors import BackendError, ModelError, OnnxoptError
 from onnxopt.evaluate import SEGMENT_NODES
 from onnxopt.feeds import Plan
+from onnxopt.report import Size
 from onnxopt.samples import Samples, fitted
 from onnxopt.signature import Need
 from onnxopt.target import Feeds
@@ -61,7 +62,7 @@ class Original:
         self._inputs = _inputs(model)
         if evaluate is None:
             self.unverified = "there is no runtime to run the model on"
-        elif weight_bytes(model) >= LARGE:
+        elif Size.of(model).weight_bytes >= LARGE:
             kept = model.clone()  # shares the weights, so that replays read none of them
             self.load = kept.clone
             self._judge = functools.partial(self._by_regions, evaluate, kept)
@@ -118,7 +119,7 @@ class Original:
                     if value.name in feeds:
                         fitted(feeds[value.name or ""], value, "samples")
             return
-        if self._evaluate is None or weight_bytes(original) >= LARGE:
+        if self._evaluate is None or Size.of(original).weight_bytes >= LARGE:
             return
         fixed = {need.name: need for need in Plan.of(result).needs}
         merged = tuple(_fixed(need, fixed.get(need.name)) for need in Plan.of(original).needs)
@@ -139,12 +140,6 @@ class Original:
         verdict = regions.check(original, model, evaluate, self.tolerance, self._seed)
         self.described = (str(verdict),)
         return verdict.comparison
-
-
-def weight_bytes(model: ir.Model) -> int:
-    """Return the size of a model's weights without reading them."""
-    held = (value.const_value for value in model.graph.initializers.values())
-    return sum(tensor.nbytes for tensor in held if tensor is not None)
 
 
 def _inputs(model: ir.Model) -> list[object]:

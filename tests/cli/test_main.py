@@ -48,7 +48,7 @@ def test_version(onnxopt: Command) -> None:
     assert onnxopt("--version").out == f"onnxopt {__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["optimize", "bench", "passes", "targets"])
+@pytest.mark.parametrize("name", ["optimize", "bench", "inspect", "passes", "targets"])
 def test_help(onnxopt: Command, name: str) -> None:
     said = onnxopt(name, "--help")
     assert said.status == 0

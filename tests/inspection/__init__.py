@@ -1,0 +1,1 @@
+"""What is said of models, against counts made in other ways."""
