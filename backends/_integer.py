@@ -18,10 +18,15 @@ _MOVED = Kernel(role=Role.MOVED)
 _ABSORBED = Kernel(role=Role.ABSORBED)
 _PRODUCTS = frozenset(("MatMulIntegerToFloat", "QGemm", "QLinearMatMul"))
 
+_JOINED = frozenset(
+    ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh")
+)
+"""The activations of FusedGemm."""
+
 _ONNXRUNTIME = {
     "Conv": Kernel(role=Role.PRODUCT, becomes=frozenset(("QLinearConv",))),
     "MatMul": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False),
-    "Gemm": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False),
+    "Gemm": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False, joins=_JOINED),
     "Add": _own("QLinearAdd"),
     "AveragePool": _own("QLinearAveragePool"),
     "Concat": _own("QLinearConcat"),
@@ -46,14 +51,18 @@ _ONNXRUNTIME = {
 }
 """Softmax has an integer kernel that takes six times as long as the one in float, so no row."""
 
-X86_VNNI = IntegerKernels(name="x86-vnni", rows=_ONNXRUNTIME, activations="uint8")
+_DYNAMIC = frozenset(("Gemm", "MatMul"))
+"""Convolutions have such a kernel too, six times slower than the one in float."""
+
+X86_VNNI = IntegerKernels(name="x86-vnni", rows=_ONNXRUNTIME, activations="uint8", dynamic=_DYNAMIC)
 """AVX512-VNNI, AVX-VNNI or AMX. Only uint8 by int8 is fast: two of a kind are no faster than float,
 or several times slower."""
 
 X86 = dataclasses.replace(X86_VNNI, name="x86", weight_bits=7)
 """AVX2 and AVX512 without VNNI add two products in 16 bits, which 8-bit weights overflow."""
 
-ARM = IntegerKernels(name="arm", rows=_ONNXRUNTIME, activations="uint8")
+ARM = dataclasses.replace(X86_VNNI, name="arm")
+"""No instruction of it saturates at 16 bits."""
 
 
 def of_this_machine() -> IntegerKernels:

@@ -33,6 +33,9 @@ class Kernel:
     """The operators that the target runs in its place, by its own names."""
     requantized: bool = True
     """Its output must be quantized too, or it computes in floating point."""
+    joins: frozenset[str] = frozenset()
+    """Operators behind it that the target joins with it before it looks for integers, and then
+    finds none, unless what they make is quantized."""
     only: tuple[tuple[str, str], ...] = ()
     """Attributes that must have these values, written as text."""
 
@@ -50,7 +53,7 @@ class IntegerKernels:
     """Activations have their zero point in the centre."""
     weight_bits: int = 8
     """Bits of a weight that are used: 7 where sums of two products saturate at 16 bits."""
+    dynamic: frozenset[str] = frozenset()
+    """Operators that it runs fast with activations quantized anew for every run."""
     depthwise_alone: bool = False
     """A depthwise convolution gains although what is before or behind it is in float."""
-    elements_per_mac: float = 0.0
-    """What it costs to quantize or dequantize an element, in multiply-adds that integers save."""

@@ -82,7 +82,14 @@ def _integer(node: ir.Node, row: Kernel, kernels: IntegerKernels) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and not row.requantized and _dequantized(bias) is None:
         return False
-    return not row.requantized or all(_quantized(value, kernels) for value in node.outputs)
+    if row.requantized or _joined(node, row):
+        return all(_quantized(value, kernels) for value in node.outputs)
+    return True
+
+
+def _joined(node: ir.Node, row: Kernel) -> bool:
+    readers = [use.node for use in node.outputs[0].uses()]
+    return len(readers) == 1 and readers[0].op_type in row.joins
 
 
 def _quantized(value: ir.Value, kernels: IntegerKernels) -> bool:

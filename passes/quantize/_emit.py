@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.passes.quantize._layers import Layer
 from onnxopt.quantization.granularity import PerTensor
 from onnxopt.quantization.packing import stored
 from onnxopt.quantization.params import Params
@@ -47,6 +48,8 @@ class Emitter:
         inputs: Sequence[ir.Value | None],
         like: ir.Value,
         attributes: dict[str, int] | None = None,
+        *,
+        outputs: int = 1,
     ) -> ir.Node:
         """Make a node, named after the value it serves; the caller puts it into the graph."""
         name = self._names.fresh(f"{like.name}_{op_type}")
@@ -56,9 +59,10 @@ class Emitter:
             inputs,
             [ir.AttrInt64(key, value) for key, value in (attributes or {}).items()],
             name=name,
-            num_outputs=1,
+            num_outputs=outputs,
         )
-        made.outputs[0].name = name
+        for value in made.outputs:
+            value.name = name if value is made.outputs[0] else self._names.fresh(name)
         made.outputs[0].shape = like.shape
         return made
 
@@ -150,6 +154,21 @@ class Emitter:
         made.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         return made
 
+    def apart(self, layer: Layer, bias: np.ndarray) -> None:
+        """Add a bias behind a product as ``x - (-b)``, which no runtime joins with the product."""
+        row = self.constant(-bias, f"{layer.weight.name}_bias")
+        product = layer.node.outputs[0]
+        made = self.node("Sub", [None if layer.adds is None else product, row], layer.output)
+        made.outputs[0].type = product.type
+        self._home.insert_after(layer.adds or layer.node, made)
+        graph.replace(layer.output, made.outputs[0], fresh=layer.adds is not None)
+        if layer.adds is not None:
+            graph.remove_dead([layer.adds])
+            return
+        layer.node.resize_inputs(2)
+        product.name = product.name or self._names.fresh(f"{layer.weight.name}_product")
+        made.replace_input_with(0, product)
+
 
 def with_room(weights: Params, activations: Params, bias: np.ndarray) -> Params:
     """Return weight parameters whose scales keep a bias within int32.
@@ -162,3 +181,11 @@ def with_room(weights: Params, activations: Params, bias: np.ndarray) -> Params:
         least = least.max(initial=0.0)
     scale = np.maximum(weights.scale, least).astype(np.float32)
     return dataclasses.replace(weights, scale=scale)
+
+
+def graph_of(node: ir.Node) -> ir.Graph:
+    """Return the graph that a node is in."""
+    home = node.graph
+    if not isinstance(home, ir.Graph):
+        raise ValueError(f"'{node.name}' is in no graph")
+    return home

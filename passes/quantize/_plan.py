@@ -70,6 +70,13 @@ class Plan:
         followers = [(value, self._absorbed.get(value)) for value in outputs]
         return [value if after is None else after.outputs[0] for value, after in followers]
 
+    def absorbed(self, output: ir.Value) -> bool:
+        """Return whether the one reader of a layer's output goes up in a quantization."""
+        follower = self._absorbed.get(output)
+        readers = [] if follower is None else list(follower.outputs[0].uses())
+        free = follower is not None and not follower.outputs[0].is_graph_output()
+        return free and bool(readers) and all(self.integer(use.node) for use in readers)
+
     _absorbed: dict[ir.Value, ir.Node] = dataclasses.field(default_factory=dict)
 
 

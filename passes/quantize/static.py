@@ -12,7 +12,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Pass
 from onnxopt.kernels import IntegerKernels, Role
 from onnxopt.passes.quantize import _layers
-from onnxopt.passes.quantize._emit import Emitter, with_room
+from onnxopt.passes.quantize._emit import Emitter, graph_of, with_room
 from onnxopt.passes.quantize._layers import Layer
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
@@ -115,34 +115,36 @@ class _Placing:
         x = self._params[layer.x]
         numbers = None if layer.bias is None else _layers.contents(layer.bias).reshape(-1)
         weights = self._weight_params(layer)
-        if numbers is not None and (layer.adds is None or graph.rank(layer.x) == 2):
+        if numbers is not None and self._inside(layer):
             weights = with_room(weights, x, numbers)
         layer.node.replace_input_with(1, self._stored(layer, weights))
-        if layer.bias is not None and numbers is not None:
-            self._bias(layer, layer.bias, numbers, weights.scale * x.scale)
-
-    def _bias(self, layer: Layer, bias: ir.Value, numbers: np.ndarray, steps: np.ndarray) -> None:
-        """Put the bias into the integer product, or keep it clear of the product.
-
-        ONNX Runtime makes a Gemm of a product and a vector added to it, and finds no integer kernel
-        for one whose bias is in float. Of more than two dimensions it takes only what it knows to
-        be static; a bias with ones in front it never takes.
-        """
-        reader = layer.adds or layer.node
-        if layer.adds is None or graph.rank(layer.x) == 2:
-            made = self._emitter.bias(numbers, np.broadcast_to(steps, numbers.shape), bias)
-            graph_of(reader).insert_before(layer.node, made)
-            value = made.outputs[0]
+        if layer.bias is None or numbers is None:
+            return
+        if self._inside(layer):
+            steps = np.broadcast_to(weights.scale * x.scale, numbers.shape)
+            made = self._emitter.bias(numbers, steps, layer.bias)
+            graph_of(layer.node).insert_before(layer.node, made)
+            reader = layer.adds or layer.node
+            index = next(i for i, operand in enumerate(reader.inputs) if operand is layer.bias)
+            reader.replace_input_with(index, made.outputs[0])
         else:
-            ones = (1,) * (graph.rank(layer.x) or 3)
-            row = numbers.reshape(*ones[1:], -1)
-            value = (
-                bias
-                if graph.dims(bias) == row.shape
-                else self._emitter.constant(row, f"{bias.name}_row")
-            )
-        index = next(i for i, operand in enumerate(reader.inputs) if operand is bias)
-        reader.replace_input_with(index, value)
+            self._emitter.apart(layer, numbers)
+
+    def _inside(self, layer: Layer) -> bool:
+        """Return whether a bias can go into the integer product.
+
+        ONNX Runtime makes a Gemm of a product and a vector added to it, but of more than two
+        dimensions only where it knows them all; and where an activation follows it joins that too,
+        and finds no integer kernel for the three.
+        """
+        if layer.adds is not None and graph.rank(layer.x) != 2:
+            return False
+        joins = (
+            self._kernels.rows["Gemm"].joins if layer.adds else self._plan.kernels[layer.node].joins
+        )
+        readers = [use.node for use in layer.output.uses()]
+        joined = len(readers) == 1 and readers[0].op_type in joins
+        return not joined or self._plan.absorbed(layer.output)
 
     def _weight_params(self, layer: Layer) -> Params:
         granularity: Granularity = (
@@ -185,11 +187,3 @@ def _narrowed(kind: QuantType, bits: int) -> QuantType:
     centre = kind.centre
     low, high = (kind.qmin - centre) // 2**unused, (kind.qmax - centre) // 2**unused
     return dataclasses.replace(kind, qmin=centre + low, qmax=centre + high)
-
-
-def graph_of(node: ir.Node) -> ir.Graph:
-    """Return the graph that a node is in."""
-    home = node.graph
-    if not isinstance(home, ir.Graph):
-        raise ValueError(f"'{node.name}' is in no graph")
-    return home
