@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -141,15 +141,14 @@ def size(layer: Layer) -> int:
     return int(groups * width * width * 8)
 
 
-def batches(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Split layers, in order, into runs whose sums fit into memory together."""
-    found: list[list[Layer]] = []
+def batches(sizes: Iterable[int]) -> list[range]:
+    """Split things whose sums take so many bytes, in order, into runs that fit into memory."""
+    found: list[range] = []
     room = 0
-    for layer in layers:
-        need = size(layer)
+    for at, need in enumerate(sizes):
         if not found or need > room:
-            found.append([])
+            found.append(range(at, at))
             room = ROOM
-        found[-1].append(layer)
+        found[-1] = range(found[-1].start, at + 1)
         room -= need
     return found

@@ -42,9 +42,10 @@ class Gptq(Pass):
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Round every layer's weight once, and return how many were."""
-        layers = list(_of(model))
+        layers = _of(model)
         changes = 0
-        for batch in _inputs.batches(layers):
+        for chosen in _inputs.batches(map(_inputs.size, layers)):
+            batch = layers[chosen.start : chosen.stop]
             grams = _inputs.Grams(model, batch, context)
             for layer in batch:
                 gram = grams.of(layer)
