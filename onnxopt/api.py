@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxopt import inspection
+from onnxopt.diagnosis import Diagnosis, diagnose
 from onnxopt.difference import Difference, difference
 from onnxopt.errors import UsageError
 from onnxopt.inspection import Inspection
@@ -24,7 +25,7 @@ from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
-__all__ = ["bench", "diff", "inspect", "load", "optimize", "optimize_with_report", "save"]
+__all__ = ["bench", "diff", "doctor", "inspect", "load", "optimize", "optimize_with_report", "save"]
 
 Source = ir.Model | onnx.ModelProto | Path | str
 
@@ -180,6 +181,16 @@ def inspect(model: Source, *, shapes: Sequence[str] = ()) -> Inspection:
     """
     held = _loaded(_source(model))
     return inspection.inspect(held, shapes=(shapes,) if isinstance(shapes, str) else shapes)
+
+
+def doctor() -> Diagnosis:
+    """Find out what is wrong with this installation or this machine; takes some seconds.
+
+    Each of ``findings`` has a severity, what is so, what it means, and as its remedy a command
+    where there is one. ``problem`` says whether something keeps models from running. Print it to
+    read it.
+    """
+    return diagnose()
 
 
 def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:

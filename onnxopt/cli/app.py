@@ -7,6 +7,7 @@ import typer
 from onnxopt.cli.bench import bench
 from onnxopt.cli.catalogue import passes, targets
 from onnxopt.cli.diff import diff
+from onnxopt.cli.doctor import doctor
 from onnxopt.cli.inspect import inspect
 from onnxopt.cli.optimize import optimize
 from onnxopt.errors import OnnxoptError
@@ -41,7 +42,7 @@ def app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (optimize, bench, diff, inspect, passes, targets):
+    for command in (optimize, bench, diff, inspect, passes, targets, doctor):
         commands.command()(command)
     return commands
 
