@@ -78,6 +78,27 @@ class Watch:
         )
 
 
+class Meter:
+    """Measures from its making what others take of the CPUs during one round."""
+
+    def __init__(self) -> None:
+        self._cpus = allowed_cpus()
+        self._start = time.monotonic()
+        self._own = time.process_time()
+        self._before = _ticks(self._cpus)
+
+    def others(self, workers_s: float) -> float:
+        """Return the share of the CPUs that others took, other machines included.
+
+        ``workers_s`` is what the own workers took. 0 where the system does not tell.
+        """
+        after = _ticks(self._cpus)
+        if self._before is None or after is None:
+            return 0.0
+        taken = sum(after) - sum(self._before) - workers_s - (time.process_time() - self._own)
+        return taken / (max(time.monotonic() - self._start, 1e-3) * len(self._cpus))
+
+
 def _clock(cpus: Sequence[int]) -> float | None:
     """Return the mean clock of some cores in MHz."""
     path = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"

@@ -47,23 +47,38 @@ def least(share: float) -> int:
 def percentiles(processes: Sequence[Sequence[Sequence[float]]]) -> tuple[Percentile, ...]:
     """Return the percentiles that the runs support: ``processes[p][b]`` are a block's times.
 
-    The interval lies between two runs of the ordered sample, whose ranks the binomial distribution
-    gives (David and Nagaraja, Order Statistics, 2003, 7.1). Runs of one block or process are alike,
-    so they count as fewer: as many independent ones as would make the share below the percentile
-    scatter as much as it does from block to block and process to process (Woodruff, 1952).
+    Where each of several processes has runs enough for a percentile of its own, it is the mean of
+    theirs (of logarithms), with Student's interval over processes. Otherwise it is that of all runs
+    together, and the interval lies between two runs of the ordered sample, whose ranks the binomial
+    distribution gives (David and Nagaraja, Order Statistics, 2003, 7.1). There, runs of one block
+    or process count as fewer, being alike: as many independent ones as would make the share below
+    the percentile scatter as much as it does between blocks and processes (Woodruff, 1952).
     """
-    blocks = [np.asarray(block) for process in processes for block in process if len(block)]
-    if not blocks:
-        return ()
+    kept = [[np.asarray(block) for block in process if len(block)] for process in processes]
+    kept = [process for process in kept if process]
+    found: list[Percentile] = []
+    for share in SHARES if kept else ():
+        percentile = _of_each(kept, share) or _of_all(kept, share)
+        if percentile is None:
+            break  # where one cannot be told, those further out cannot either
+        found.append(percentile)
+    return tuple(found)
+
+
+def _of_each(processes: Sequence[Sequence[np.ndarray]], share: float) -> Percentile | None:
+    runs = [np.concatenate(process) for process in processes]
+    if len(runs) < 2 or min(map(len, runs)) < least(share):
+        return None
+    logs = np.log([np.quantile(times, share) for times in runs])
+    half = student_quantile(1 - _TAIL, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    low, value, high = (math.exp(logs.mean() + shift) for shift in (-half, 0.0, half))
+    return Percentile(share=share, value=value, low=low, high=high)
+
+
+def _of_all(processes: Sequence[Sequence[np.ndarray]], share: float) -> Percentile | None:
+    blocks = [block for process in processes for block in process]
+    owners = [at for at, process in enumerate(processes) for _ in process]
     times = np.sort(np.concatenate(blocks))
-    owners = [at for at, process in enumerate(processes) for block in process if len(block)]
-    found = (_percentile(times, blocks, owners, share) for share in SHARES)
-    return tuple(percentile for percentile in found if percentile is not None)
-
-
-def _percentile(
-    times: np.ndarray, blocks: Sequence[np.ndarray], owners: Sequence[int], share: float
-) -> Percentile | None:
     value = float(np.quantile(times, share))
     count = min(_independent(value, blocks, owners), _MOST)
     if count < least(share):

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from onnxopt.target import Backend
 
 Rows = list[list[float]]
 """Logarithms: a row a process, a number a block."""
-
-CALM = 0.05
-"""Share of a block that its threads may wait for a CPU before it counts as disturbed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,8 +53,8 @@ class Block:
     """Seconds of every single run."""
     span_s: float
     """From the start of the first run to the end of the last."""
-    waited: float
-    """Share of the span that threads waited for a CPU; 0 where the system does not tell."""
+    cpu_s: float
+    """What the process took of the CPUs since its last reply."""
     device: Sequence[float] = ()
 
     @property
@@ -176,14 +173,14 @@ class Group:
             return record.against(self.baseline)
         return record.against(self.baseline, self.twin)
 
-    def settle(self, launch_rounds: int) -> None:
+    def settle(self, disturbed: Collection[int], wanted: int) -> None:
         """Forget the rounds of the last launch that were disturbed, where enough are left."""
         blocks = [record.launches[-1] for record in self.entrants if record.launches]
-        numbers = sorted({number for launch in blocks for number in launch})
-        calm = [n for n in numbers if all(n not in b or b[n].waited <= CALM for b in blocks)]
+        numbers = {number for launch in blocks for number in launch}
+        calm = numbers - set(disturbed)
         self.rounds += len(numbers)
         self.disturbed += len(numbers) - len(calm)
-        if len(calm) >= max(launch_rounds // 2, 2):
+        if len(calm) >= max(wanted // 2, 2):
             for launch in blocks:
-                for number in set(numbers) - set(calm):
+                for number in numbers - calm:
                     launch.pop(number, None)

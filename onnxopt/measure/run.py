@@ -13,8 +13,9 @@ from typing import Any
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.measure.host import allowed_cpus
 from onnxopt.measure.intervals import LOOKS_FROM
+from onnxopt.measure.load import Meter
 from onnxopt.measure.process import Process
-from onnxopt.measure.records import CALM, Block, Group, Record, Variant
+from onnxopt.measure.records import Block, Group, Record, Variant
 
 Progress = Callable[[float, str], None]
 """Told the share of the time that is over, from 0 to 1, and what happens now."""
@@ -46,6 +47,8 @@ class Effort:
         return self.launches is None and self.precision is not None
 
 
+CALM = 0.1
+"""Share of the CPUs that others may take in a round before it counts as disturbed."""
 _MOST_THREADS = 8
 """Threads for each CPU, above which there is nothing to see but waiting."""
 LEAST_LAUNCHES, LEAST_BLOCKS, MOST_BLOCKS = LOOKS_FROM, 2, 6
@@ -114,23 +117,23 @@ class Measurement:
         say: Callable[[str], None],
     ) -> None:
         """Let the variants take turns; rounds that others disturbed are made up for."""
-        wanted, number, calm = self._effort.blocks, 0, 0
-        crowded = any(crowd(record.variant) for record, _ in alive)
-        while wanted is None or (calm < wanted and number < 2 * wanted):
+        wanted, number, disturbed = self._effort.blocks, 0, set[int]()
+        while wanted is None or (number - len(disturbed) < wanted and number < 2 * wanted):
             say(f"measuring, round {number + 1}")
-            before = time.monotonic()
+            before, meter, own = time.monotonic(), Meter(), 0.0
             self._random.shuffle(alive)
-            quiet = True
             for record, process in alive:
                 if record.error is None:
                     with _failing(record):
-                        block = self._block(record, process, runs[id(record)], crowded)
+                        block = self._block(record, process, runs[id(record)])
                         record.launches[-1][number] = block
-                        quiet &= block.waited <= CALM
-            number, calm = number + 1, calm + quiet
+                        own += block.cpu_s
+            if meter.others(own) > CALM:
+                disturbed.add(number)
+            number += 1
             if wanted is None:
                 wanted = self._wanted(before - began, time.monotonic() - before)
-        group.settle(wanted)
+        group.settle(disturbed, wanted)
 
     def _wanted(self, startup_s: float, round_s: float) -> int:
         left = self._effort.budget_s / len(self.groups) / LEAST_LAUNCHES - startup_s
@@ -151,13 +154,12 @@ class Measurement:
         turns: int = math.ceil(length / warmed["run_s"] / group.count)
         return group.count * max(turns, 1)
 
-    def _block(self, record: Record, process: Process, runs: int, crowded: bool) -> Block:
+    def _block(self, record: Record, process: Process, runs: int) -> Block:
         request = {"do": "block", "runs": runs, "streams": record.variant.streams}
         reply: dict[str, Any] = process.ask(request, self._effort.timeout_s)
         record.peak_bytes = max(record.peak_bytes, reply["peak_bytes"])
         record.spins |= not reply["idle"]
-        waited = 0.0 if crowded else reply["waited"]
-        return Block(reply["times"], reply["span_s"], waited, reply["device"])
+        return Block(reply["times"], reply["span_s"], reply["cpu_s"], reply["device"])
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def render(report: BenchReport, paper: Paper) -> None:
         for place in row.fallbacks:
             paper.line(f"{row.label}: some nodes run on {place}")
     if any(row.median for row in report.rows) and "p90" not in columns:
-        paper.line(f"p90 needs at least {least(0.9)} runs that are independent")
+        paper.line(f"p90 is left out: it needs at least {least(0.9)} runs of a process")
     _circumstances(report, paper)
 
 

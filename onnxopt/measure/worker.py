@@ -89,14 +89,13 @@ class Worker:
         stop = time.perf_counter() + _LEAD_IN_S
         while time.perf_counter() < stop:
             self._run()
-        before, start = waited_s(), time.perf_counter()
+        start = time.perf_counter()
         device: list[float] = []
         times = self._block(runs, device) if streams == 1 else self._streams(runs, streams)
         span = time.perf_counter() - start
         return {
             "times": times,
             "span_s": span,
-            "waited": (waited_s() - before) / span,
             "device": device,
             "peak_bytes": peak_bytes(),
         }
@@ -157,19 +156,6 @@ def settle(limit_s: float = 2.0) -> bool:
     return False
 
 
-def waited_s() -> float:
-    """Return how long the threads of this process have been kept from a CPU by others, in seconds.
-
-    0 where the system does not tell.
-    """
-    waited = 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for thread in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # it may have ended meanwhile
-                waited += int((thread / "schedstat").read_text(encoding="utf-8").split()[1])
-    return waited / 1e9
-
-
 def peak_bytes() -> int:
     """Return the most memory this process has held; 0 where the system does not tell."""
     with contextlib.suppress(OSError):
@@ -188,6 +174,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
     """Answer requests until their stream ends."""
     worker = Worker()
     gc.disable()
+    spent = time.process_time()
     for request in _requests(requests):
         try:
             reply = worker.answer(request)
@@ -195,6 +182,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
             reply = {"error": str(error)}
         gc.collect()
         reply["idle"] = settle()
+        before, spent = spent, time.process_time()
+        reply["cpu_s"] = spent - before
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 

@@ -123,12 +123,12 @@ def test_the_table_says_all_there_is_to_say() -> None:
         *("360 runs, 3 processes each", "note: took 9.0 s"),
     ):
         assert part in text
-    assert "p90 needs" not in text
+    assert "p90 is left out" not in text
 
 
 def test_few_runs_have_no_p90_and_say_so() -> None:
     few = dataclasses.replace(report(), rows=(row("a", runs=1, launches=1, percentiles=()),))
-    assert "p90 needs at least 36 runs" in str(few)
+    assert "p90 is left out: it needs at least 36 runs" in str(few)
     assert "1 run, 1 process each" in str(few)
 
 

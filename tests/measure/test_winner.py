@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
 
 from onnxopt.measure import Effort, Variant, bench
-from onnxopt.measure.load import Quiet
+from onnxopt.measure.load import Meter, Quiet
 from onnxopt.measure.records import Block, Group, Record
 from onnxopt.measure.rows import Reading, rows_of
 from tests.measure.fakes import Fake
@@ -21,11 +22,11 @@ def fake(label: str, seconds: float) -> Variant:
     return Variant(label=label, model=Path("none.onnx"), backend=Fake(seconds=seconds))
 
 
-def recorded(variant: Variant, *seconds: float, waited: float = 0.0) -> Record:
+def recorded(variant: Variant, *seconds: float) -> Record:
     """Return a record of processes whose blocks all took so long."""
     record = Record(variant)
     for value in seconds:
-        record.launches.append({at: Block([value] * 8, 8 * value, waited) for at in range(4)})
+        record.launches.append({at: Block([value] * 8, 8 * value, 0.0) for at in range(4)})
     return record
 
 
@@ -100,11 +101,17 @@ def test_disturbed_rounds_are_forgotten_where_enough_are_left(tmp_path: Path) ->
     one, two = recorded(fake("a", 1), 0.01), recorded(fake("b", 1), 0.01)
     both = group(tmp_path, one, two)
     both.twin = None
-    two.launches[-1][1] = Block([0.05], 0.05, 0.5)
-    both.settle(4)
+    both.settle({1}, 4)
     assert sorted(one.launches[-1]) == sorted(two.launches[-1]) == [0, 2, 3]
     assert (both.disturbed, both.rounds) == (1, 4)
-    for at in (0, 2):
-        two.launches[-1][at] = Block([0.05], 0.05, 0.5)
-    both.settle(4)
+    both.settle({0, 2}, 4)
     assert sorted(two.launches[-1]) == [0, 2, 3]
+
+
+def test_what_others_take_of_the_cpus_is_metered() -> None:
+    meter = Meter()
+    stop = time.monotonic() + 0.2
+    while time.monotonic() < stop:
+        pass
+    assert meter.others(0.0) <= 1.05  # what this process takes is not others'
+    assert meter.others(1000.0) < 0 or not Path("/proc/stat").exists()

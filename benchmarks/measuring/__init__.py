@@ -1,0 +1,1 @@
+"""Whether `onnxopt bench` says what is true: each module is one figure."""

@@ -1,0 +1,104 @@
+"""What the figures about measuring share: runs that can be resumed, bench, background load."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from common import corpus_folder, read_results, write_results
+
+MODELS = (
+    "cifar10_resnet20",
+    "sst2_tiny_encoder",
+    "silero_vad_op18",
+    "imagenet_squeezenet",
+    "nanodet_m_416",
+)
+"""Five trained models of 0.06 to 13 ms: two classifiers, a detector, text, speech."""
+
+Entry = dict[str, Any]
+
+
+def options(about: str | None, least: int) -> argparse.Namespace:
+    """Read the command line of one figure."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--count", type=int, default=least, help="runs there should be in the end")
+    parser.add_argument(
+        "--for", dest="seconds", type=float, default=240, help="start no run after so many seconds"
+    )
+    parser.add_argument("--again", action="store_true", help="forget the runs there are")
+    return parser.parse_args()
+
+
+def resume(name: str, chosen: argparse.Namespace, run: Callable[[int], Entry]) -> list[Entry]:
+    """Do the runs that are missing, each by its number; the file is written after each."""
+    done: list[Entry] = [] if chosen.again else read_results(name).get("runs", [])
+    end = time.monotonic() + chosen.seconds
+    while len(done) < chosen.count and time.monotonic() < end:
+        done.append(run(len(done)))
+        print(len(done), json.dumps(done[-1]), flush=True)
+        write_results(name, {"runs": done})
+    return done
+
+
+def model(name: str) -> Path:
+    """Return the file of a model of the corpus."""
+    return corpus_folder() / name / "model.onnx"
+
+
+def bench(*arguments: object) -> Entry:
+    """Run ``onnxopt bench`` and return its report, with the seconds of the whole process."""
+    beside = Path(sys.executable).with_name("onnxopt")
+    program = str(beside) if beside.exists() else shutil.which("onnxopt") or "onnxopt"
+    start = time.perf_counter()
+    done = subprocess.run(
+        [program, "bench", *map(str, arguments), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not done.stdout:
+        raise SystemExit(done.stderr)
+    return {**json.loads(done.stdout), "wall": time.perf_counter() - start}
+
+
+def shares(ratio: Entry) -> list[float]:
+    """Return value, low and high of an estimate, rounded for the file."""
+    return [round(ratio[name], 5) for name in ("value", "low", "high")]
+
+
+@contextlib.contextmanager
+def background(planted: bool) -> Iterator[None]:
+    """Keep two neighbours busy meanwhile, each about a third of the time, in bursts."""
+    neighbours = [
+        multiprocessing.Process(target=_neighbour, args=(seed,), daemon=True)
+        for seed in range(2 if planted else 0)
+    ]
+    for neighbour in neighbours:
+        neighbour.start()
+    try:
+        yield
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.join()
+
+
+def _neighbour(seed: int) -> None:
+    rng = random.Random(seed + os.getpid())
+    while True:
+        stop = time.perf_counter() + rng.expovariate(1 / 0.2)
+        while time.perf_counter() < stop:
+            sum(range(1000))
+        time.sleep(rng.expovariate(1 / 0.4))
