@@ -15,7 +15,7 @@ from onnxopt.costs.traffic import TRAFFIC, whole
 from onnxopt.functions import inlinable, inline
 from onnxopt.ops import key, label
 from onnxopt.shapes import Dim, Inference, analyse
-from onnxopt.shapes.engine import MALFORMED, Engine
+from onnxopt.shapes.engine import MALFORMED, Engine, readable
 from onnxopt.shapes.extent import Extent, compare, evaluated, times
 from onnxopt.shapes.fact import Contradiction
 from onnxopt.shapes.operators.control import steps, turns
@@ -136,7 +136,7 @@ class _Walk:
             work, traffic, reason = _counted(place)
         often = 1 if count is None else count
         macs, ops, read, written = (self._amount(times(each, often)) for each in (*work, *traffic))
-        if not reason and (macs is None or ops is None):
+        if not reason and None in (macs, ops, read, written):
             reason = place.reason or self.engine.stops.get(place.node, "") or _SHAPES
         return NodeCost(
             node=place.node,
@@ -195,7 +195,7 @@ def _counted(place: Place) -> tuple[Work, Traffic, str]:
     try:
         return row(place), TRAFFIC.get(operator, whole)(place), ""
     except Contradiction as error:
-        return *_UNKNOWN, str(error)
+        return *_UNKNOWN, readable(str(error))
     except MALFORMED as error:
         return *_UNKNOWN, f"it does not follow its operator's definition ({error})"
 

@@ -26,8 +26,10 @@ def page(found: Inspection, model: ir.Model, *, title: str) -> Page:
     Raises UsageError where the extra ``html`` is missing.
     """
     made = Page(title, words.about(found)).tiles(_tiles(found))
-    for line in words.computed(found):
-        made.say("warning" if found.uncounted or found.stops else "note", line)
+    total, *missing = words.computed(found)
+    made.text(total)
+    for line in missing:
+        made.say("warning", line)
     for line in (
         words.left_out(found),
         words.sizes(found),
@@ -53,14 +55,12 @@ def _tiles(found: Inspection) -> list[tuple[str, str, str]]:
     macs = sum(row.macs for row in found.coverage.schemes)
     covered = share_text(sum(row.macs for row in found.coverage.quantized), macs)
     least = "at least; some nodes are not counted" if found.uncounted else "multiply-accumulates"
-    zeros = share_text(found.weights.zeros, found.weights.counted)
     return [
         ("MACs", count_text(found.macs), least),
         ("parameters", count_text(found.weights.parameters), bytes_text(found.size.weight_bytes)),
         ("peak of activations", bytes_text(found.memory.peak), "in this order of nodes"),
         ("nodes", str(found.size.nodes), f"{len(found.operators)} operators"),
         ("quantized", covered, "of the MACs"),
-        ("zeros", zeros, "of the parameters looked at"),
     ]
 
 
@@ -81,18 +81,25 @@ def _operators(made: Page, found: Inspection) -> None:
 def _layers(made: Page, found: Inspection) -> None:
     made.heading("Layers")
     heaviest = words.heaviest(found)
-    shown = set(heaviest[:_BARS])
-    ordered = [row for row in found.layers if row in shown]
-    if any(row.macs for row in ordered):
-        data = _labelled(ordered, [row.macs or 0 for row in ordered])
-        axis = f"multiply-accumulates of the {len(ordered)} heaviest, in order of execution"
+    computing = _first([row for row in heaviest if row.macs], found)
+    if computing:
+        data = _labelled(computing, [row.macs or 0 for row in computing])
+        axis = f"multiply-accumulates of the {len(computing)} heaviest, in order of execution"
         made.figure(bars(data, series_names=("MACs",), axis=axis, unit="MAC"))
-    if any(row.nbytes for row in ordered):
-        data = _labelled(ordered, [row.nbytes or 0 for row in ordered])
-        axis = "bytes read and written by the same layers"
+    moving = sorted(heaviest, key=lambda row: -(row.nbytes or 0))
+    moving = _first([row for row in moving if row.nbytes], found)
+    if moving:
+        data = _labelled(moving, [row.nbytes or 0 for row in moving])
+        axis = f"bytes moved by the {len(moving)} that move most, in order of execution"
         made.figure(bars(data, series_names=("bytes",), axis=axis, unit="B"))
     rows = words.layer_rows(found, heaviest)
     made.table(words.LAYERS, rows, caption=f"All {len(rows)} layers, heaviest first")
+
+
+def _first(rows: Sequence[Layer], found: Inspection) -> list[Layer]:
+    """Return the first few rows, in the order in which they run."""
+    shown = set(rows[:_BARS])
+    return [row for row in found.layers if row in shown]
 
 
 def _labelled(rows: Sequence[Layer], values: Sequence[int]) -> dict[str, tuple[float]]:

@@ -37,11 +37,16 @@ class Memory:
     """Each node of the main graph, in order, with the bytes alive while it runs."""
 
 
-def liveness(main: ir.Graph, engine: Engine, sizes: Mapping[str, int]) -> Memory:
-    """Follow the activations of a graph whose shapes have been inferred."""
-    reuse = _Walk(engine, sizes, overwrite=True)
+def liveness(
+    main: ir.Graph,
+    engine: Engine,
+    sizes: Mapping[str, int],
+    idle: frozenset[ir.Node] = frozenset(),
+) -> Memory:
+    """Follow the activations of a graph at sizes; bodies with ``idle`` nodes hold none."""
+    reuse = _Walk(engine, sizes, idle, overwrite=True)
     live = reuse.live(main, 0)
-    separate = _Walk(engine, sizes, overwrite=False).live(main, 0)
+    separate = _Walk(engine, sizes, idle, overwrite=False).live(main, 0)
     at, peak = max(live, key=lambda pair: pair[1], default=("", 0))
     return Memory(
         peak=peak,
@@ -78,8 +83,16 @@ class _Buffers:
 
 
 class _Walk:
-    def __init__(self, engine: Engine, sizes: Mapping[str, int], *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sizes: Mapping[str, int],
+        idle: frozenset[ir.Node],
+        *,
+        overwrite: bool,
+    ) -> None:
         self.engine = engine
+        self.idle = idle
         self.sizes = sizes
         self.overwrite = overwrite
         self.unknown: set[ir.Value] = set()
@@ -150,7 +163,8 @@ class _Walk:
         """Return the peak of the bodies of a node, of which one runs at a time."""
         if not node.attributes or depth >= _DEEPEST:
             return 0
-        bodies = (self.live(body, depth + 1) for body in graph.subgraphs(node))
+        running = (body for body in graph.subgraphs(node) if self.idle.isdisjoint(body))
+        bodies = (self.live(body, depth + 1) for body in running)
         return max((count for body in bodies for _, count in body), default=0)
 
     def _size(self, value: ir.Value) -> int:

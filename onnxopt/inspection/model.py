@@ -102,11 +102,17 @@ def inspect(model: ir.Model, *, shapes: Sequence[str] = (), show: Show = _silent
         operators=by_operator(found),
         formula=str(formula.macs),
         weights=scan(model, show),
-        memory=liveness(costs.model.graph, inference.memo.engine, sizes),
+        memory=liveness(costs.model.graph, inference.memo.engine, sizes, _idle(costs)),
         coverage=coverage(costs.rows),
         stops=_stops(costs),
     )
 
 
+def _idle(costs: Costs) -> frozenset[ir.Node]:
+    """Return the nodes that do not run, in branches that are not taken."""
+    return frozenset(row.node for row in costs.rows if row.times == 0)
+
+
 def _stops(costs: Costs) -> tuple[str, ...]:
-    return tuple(str(stop) for stop in costs.inference.stops)
+    idle = _idle(costs)
+    return tuple(str(stop) for stop in costs.inference.stops if stop.node not in idle)

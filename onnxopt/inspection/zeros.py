@@ -86,13 +86,13 @@ def pattern(tensor: ir.TensorProtocol, zero: int | None) -> str:
     for span in _GROUPS:
         for axis in dict.fromkeys((array.ndim - 1, 1, 0)):
             if array.shape[axis] and array.shape[axis] % span == 0:
-                most = _most(array, axis, span, zero)
+                most = _most(array, axis, span, zero, segment_of(tensor))
                 if 0 < most <= span // 2:
                     return f"{most}:{span} along axis {axis}"
     return ""
 
 
-def _most(array: np.ndarray, axis: int, span: int, zero: int) -> int:
+def _most(array: np.ndarray, axis: int, span: int, zero: int, segment: Segment | None) -> int:
     """Return the largest number of elements that are not zero, among ``span`` neighbours."""
     most = 0
     for part in _slabs(array, axis, span):
@@ -100,6 +100,8 @@ def _most(array: np.ndarray, axis: int, span: int, zero: int) -> int:
             *part.shape[:axis], part.shape[axis] // span, span, *part.shape[axis + 1 :]
         )
         most = max(most, int(groups.sum(axis=axis + 1).max(initial=0)))
+        if segment is not None:
+            segment.drop()
         if most > span // 2:
             break
     return most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import onnx_ir as ir
@@ -26,6 +27,7 @@ MALFORMED = (
 )
 """What a row may run into at a node that breaks its operator's definition."""
 _DEEPEST = 32
+_HIDDEN = re.compile(r"\?([^#]*?)\.(\d+)#[0-9a-f]+")
 
 
 class Engine:
@@ -142,7 +144,7 @@ class Engine:
         self.depth = depth
         lost = self._store(node, results)
         if contradicted:
-            self.stops[node] = contradicted
+            self.stops[node] = readable(contradicted)
         self._explain(node, call, lost)
 
     def _assumption(self, call: Call) -> Sequence[Fact]:
@@ -177,7 +179,7 @@ class Engine:
         """Note why something is unknown, unless that follows from what was unknown before."""
         follows = not self._open.isdisjoint(node.inputs)
         if lost and node not in self.stops and (call.inherent or not follows):
-            self.stops[node] = (
+            self.stops[node] = readable(
                 self._blame_input(node)
                 or call.reason
                 or ("its output does not follow from what is known of its inputs")
@@ -215,6 +217,11 @@ def named(value: ir.Value, fact: Fact) -> Fact:
         hidden(value, name, axis) if size is None else size for axis, size in enumerate(fact.shape)
     )
     return fact._replace(shape=shape)
+
+
+def readable(reason: str) -> str:
+    """Return a reason in which extents without a name are called by their place."""
+    return _HIDDEN.sub(r"axis \2 of '\1'", reason)
 
 
 def _function(call: Call) -> Fact:

@@ -17,6 +17,7 @@ from onnxopt.render import Paper
 from onnxopt.report import Size
 from tests.costs.test_corpus import PUBLISHED
 from tests.shapes.models import parse
+from tests.shapes.test_backend_nodes import cases
 from tests.shapes.test_corpus import models
 
 TEXT = """g (float[batch,3] x, float[?,4] z) => (float[batch,2] y)
@@ -75,6 +76,21 @@ def test_sizes_are_taken_at_which_the_nodes_agree() -> None:
     assert found.stops == ()
 
 
+def test_a_branch_that_is_not_taken_is_not_looked_at() -> None:
+    text = """g (float[n,4] x) => (float[n,m] y) {
+      s = Shape (x) one = Constant <value = int64[1] {0}> () first = Gather (s, one)
+      f = Squeeze (first) two = Constant <value = int64 {2}> () c = Equal (f, two)
+      y = If (c) <
+        then_branch = t () => (float[2,4] p) { p = Exp (x) },
+        else_branch = e () => (float[n,4] q) { z = Constant <value = int64[1] {0}> ()
+          a = Concat <axis = 0> (x, x, x, x) r = Squeeze (a, z) q = Neg (r) }
+      > }"""
+    found = inspect(parse(text), shapes=("x=2,4",))
+    assert found.stops == ()
+    assert [row.times for row in found.layers if row.operator in ("Exp", "Concat")] == [1, 0]
+    assert found.memory.peak < 100
+
+
 def test_unknown_operators_are_named() -> None:
     text = """<ir_version: 8, opset_import: ["": 17, "far": 1]>
     g (float[2] x) => (float[2] y) { a = far.Away (x) y = Relu (a) }"""
@@ -116,6 +132,20 @@ def test_names_cannot_steer_a_terminal() -> None:
     assert "\x1b" not in out
     assert "\x07" not in out
     assert "red" in out
+
+
+def test_of_onnx_own_node_tests_nothing_stays_unknown_without_a_reason() -> None:
+    seen, problems = 0, []
+    for name, proto, _, _ in cases()[::3]:
+        found = inspect(ir.from_proto(proto))
+        seen += 1
+        for row in found.layers:
+            if None in (row.macs, row.ops, row.nbytes, row.times) and not row.unknown:
+                problems.append(f"{name}: {row.operator}")
+            if "#" in row.unknown:
+                problems.append(f"{name}: {row.unknown}")
+    assert problems == []
+    assert seen > 500
 
 
 def test_a_weight_that_does_not_fill_its_shape() -> None:

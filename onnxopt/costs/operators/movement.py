@@ -57,7 +57,8 @@ def _fft_ops(length: int) -> int:
 def _dft(place: Place) -> Work:
     """A transform along one axis, for each place on the other axes."""
     shape = place.shape(0)
-    given = place.content(2) if place.has(2) else (place.integer("axis", 1),)
+    default = 1 if place.version < 20 else -2
+    given = place.content(2) if place.has(2) else (place.integer("axis", default),)
     axis = given[0] if given else None
     if shape is None or not isinstance(axis, int):
         return Work(0, None)
