@@ -118,7 +118,13 @@ def kebab(module: str) -> str:
     return (path if inside else module.rpartition(".")[2]).replace(".", "/").replace("_", "-")
 
 
+def _declares(cls: type) -> bool:
+    """Return whether a class has fields of its own, without which its base's methods do for it."""
+    return not {"__annotations__", "__post_init__"}.isdisjoint(cls.__dict__)
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Pass(onnx_ir.passes.InPlacePass):
     """A rewrite of a whole model, as a value: a frozen dataclass whose fields are its options.
 
@@ -140,7 +146,8 @@ class Pass(onnx_ir.passes.InPlacePass):
         super().__init_subclass__()
         if "name" not in cls.__dict__:
             cls.name = kebab(cls.__module__)
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        if _declares(cls):
+            dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Rewrite the model and return the number of changes."""

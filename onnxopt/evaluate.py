@@ -103,6 +103,8 @@ def _size(value: ir.Value) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class _Segment:
+    """Nodes that are run together."""
+
     nodes: list[ir.Node]
     outputs: list[ir.Value]
     """What later segments or the graph's outputs need of it."""

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnxopt import catalogue, graph, io
 from onnxopt.base import Context, Gate, Observer
 from onnxopt.evaluate import evaluator
-from onnxopt.io.hush import uncollected
+from onnxopt.io.hush import prompt, uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
 from onnxopt.report import Recorder, Report, Size, Verification
@@ -82,7 +82,7 @@ def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:
     for a model that cannot be read, BackendError where the target cannot be used here, and
     VerificationError for a wrong rewrite where ``strict`` asks for it.
     """
-    with uncollected():
+    with uncollected(), prompt():
         return _Optimization(source, request).run()
 
 

@@ -24,6 +24,8 @@ _ROUNDS = 30
 class Foreign(Pass):
     """A pass of onnx-ir's or of anybody's, or a rule set of onnxscript's: ``module:object``."""
 
+    idempotent = False
+
     spec: str
     step: Any
 
@@ -95,7 +97,8 @@ class Pipeline:
 
     def run(self, model: ir.Model, context: Context, observers: Sequence[Observer] = ()) -> int:
         """Run all passes on the model, in place; return the number of changes."""
-        return sum(_run(step, model, context, observers) for step in self.steps)
+        course = _Course(model, context, observers)
+        return sum(course.run(step) for step in self.steps)
 
 
 def _flat(steps: Iterable[Step]) -> Iterator[Pass]:
@@ -111,22 +114,52 @@ def _rule_names(step: Pass) -> Iterator[str]:
         yield from (named.name for named in step.rules)
 
 
-def _run(step: Step, model: ir.Model, context: Context, observers: Sequence[Observer]) -> int:
-    if isinstance(step, Repeat):
+_Key = tuple[type[Pass], int | str]
+"""What tells one pass with its options from another."""
+
+
+class _Course:
+    """A pipeline under way on a model.
+
+    A pass is left out where it could only find what it found before: it has run already, nothing
+    has changed since, and it either found nothing then or is idempotent.
+    """
+
+    def __init__(self, model: ir.Model, context: Context, observers: Sequence[Observer]) -> None:
+        self._model = model
+        self._context = context
+        self._observers = observers
+        self._changes = 0
+        self._settled: dict[_Key, int] = {}
+        """How many changes there had been when a pass had nothing left to do."""
+
+    def run(self, step: Step) -> int:
+        """Run a step and return the number of changes."""
+        if isinstance(step, Repeat):
+            return self._repeat(step)
+        key = (type(step), id(step) if isinstance(step, Foreign) else _text(step))
+        return 0 if self._settled.get(key) == self._changes else self._pass(step, key)
+
+    def _repeat(self, step: Repeat) -> int:
         total = 0
         for _ in range(_ROUNDS):
-            changes = sum(_run(inner, model, context, observers) for inner in step.steps)
+            changes = sum(map(self.run, step.steps))
             total += changes
             if not changes:
                 break
         return total
-    for observer in observers:
-        observer.before(step, model)
-    context.gate.scope = step.name
-    changes = step.run(model, context)
-    for observer in reversed(observers):
-        observer.after(step, model, changes)
-    return changes
+
+    def _pass(self, step: Pass, key: _Key) -> int:
+        for observer in self._observers:
+            observer.before(step, self._model)
+        self._context.gate.scope = step.name
+        changes = step.run(self._model, self._context)
+        self._changes += changes
+        if not changes or step.idempotent:
+            self._settled[key] = self._changes
+        for observer in reversed(self._observers):
+            observer.after(step, self._model, changes)
+        return changes
 
 
 def _adopt(step: Any) -> Step:

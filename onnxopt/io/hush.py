@@ -1,11 +1,15 @@
-"""What is kept from happening while a large graph is built or taken apart."""
+"""How the interpreter is set while a large graph is built, rewritten or taken apart."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import logging
+import sys
 from collections.abc import Iterator
+
+_PROMPT = 1e-4
+"""Seconds that a thread computes while another one waits."""
 
 
 @contextlib.contextmanager
@@ -19,6 +23,20 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+@contextlib.contextmanager
+def prompt() -> Iterator[None]:
+    """Let a thread that returns from the runtime go on at once, not after the usual 5 ms.
+
+    Verification calls the runtime dozens of times beside the passes, and would wait each time.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_PROMPT)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextlib.contextmanager

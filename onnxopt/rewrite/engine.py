@@ -14,6 +14,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Pass
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.rewrite.builder import Builder
+from onnxopt.rewrite.glance import Maker, makers, possible
 from onnxopt.rewrite.match import match
 from onnxopt.rewrite.outputs import undeclared
 from onnxopt.rewrite.pattern import Output
@@ -108,6 +109,7 @@ class _Rewriting:
         self.context = context
         self.in_function = in_function
         self.by_root = _index(rules, self.opset, context)
+        self.near: dict[tuple[str, str, tuple[Maker, ...]], list[NamedRule]] = {}
         self.refused: set[tuple[str, ir.Node]] = set()
         self.unsorted = False
         self.changes = 0
@@ -153,9 +155,17 @@ class _Rewriting:
     def _rules(self, node: ir.Node) -> Sequence[NamedRule]:
         return self.by_root.get((node.domain, node.op_type), ())
 
+    def _candidates(self, node: ir.Node) -> Sequence[NamedRule]:
+        """Return the rules that may match; few kinds of neighbourhood recur at many nodes."""
+        made = makers(node)
+        key = (node.domain, node.op_type, made)
+        if key not in self.near:
+            self.near[key] = [n for n in self._rules(node) if possible(n.rule, node, made)]
+        return self.near[key]
+
     def _rewrite(self, node: ir.Node) -> list[ir.Node] | None:
         """Apply the first rule that fits; return the nodes worth another look."""
-        for named in self._rules(node):
+        for named in self._candidates(node):
             found = match(named.rule, node)
             if found is None or (named.name, node) in self.refused:
                 continue

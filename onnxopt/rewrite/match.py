@@ -166,7 +166,13 @@ def _enlarges(number: ir.Value, user: ir.Node) -> bool:
 
 def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
     """Yield the ways in which a node's inputs can be laid against a pattern's."""
-    patterns, values = op.inputs, tuple(node.inputs)
+    commute = (node.domain, node.op_type) in COMMUTATIVE
+    return orders(op, tuple(node.inputs), commute=commute)
+
+
+def orders(op: Op, values: tuple[Any, ...], *, commute: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield the ways in which what stands for a node's inputs can be laid against a pattern's."""
+    patterns = op.inputs
     if patterns and isinstance(patterns[-1], Rest):
         fixed = len(patterns) - 1
         head = values[:fixed] + (None,) * (fixed - len(values))
@@ -178,7 +184,7 @@ def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
         return
     values += (None,) * (len(patterns) - len(values))
     yield tuple(zip(patterns, values, strict=True))
-    if len(values) == 2 and (node.domain, node.op_type) in COMMUTATIVE:
+    if commute and len(values) == 2:
         yield tuple(zip(patterns, values[::-1], strict=True))
 
 

@@ -13,19 +13,21 @@ import onnx_ir as ir
 
 from onnxopt.base import Evaluate
 from onnxopt.errors import BackendError, ModelError, OnnxoptError
-from onnxopt.evaluate import SEGMENT_NODES
+from onnxopt.evaluate import Evaluator, Run
 from onnxopt.feeds import Plan
 from onnxopt.report import Size
 from onnxopt.samples import Samples, fitted
 from onnxopt.signature import Need
 from onnxopt.target import Feeds
-from onnxopt.verify import regions
 from onnxopt.verify.numbers import Comparison, Tolerance
 from onnxopt.verify.reference import Reference, refer
 from onnxopt.verify.structure import signature
 
 LARGE = 512 << 20
 """Bytes of weights from which only the regions that changed are evaluated."""
+
+_WHOLE = 50_000
+"""Nodes up to which the runtime opens a file in less time than the passes take meanwhile."""
 
 
 class Original:
@@ -51,7 +53,7 @@ class Original:
         self._evaluate = evaluate
         self._samples = samples
         self._seed = seed
-        self._judge: Callable[[ir.Model], Comparison] | None = None
+        self._judge: Callable[[ir.Model, Run | None], Comparison] | None = None
         self._pending: Callable[[], Reference] | None = None
         self._inputs: list[object] = []
 
@@ -69,7 +71,7 @@ class Original:
         else:
             with self._noted():
                 refers = self._refers(evaluate, self._samples or Plan.of(model))
-                if path is not None and len(model.graph) <= SEGMENT_NODES:
+                if path is not None and len(model.graph) <= _WHOLE:
                     pool = concurrent.futures.ThreadPoolExecutor(1)
                     self._pending = pool.submit(refers, path).result
                     pool.shutdown(wait=False)
@@ -90,11 +92,21 @@ class Original:
 
     def judge(self, model: ir.Model) -> Comparison:
         """Compare a rewritten model with the original; no mismatches where that is impossible."""
-        self._settle()
-        if self._judge is not None and _inputs(model) != self._inputs:
-            self._inputs = _inputs(model)
-            self._adapt(model)
-        return Comparison() if self._judge is None else self._judge(model)
+        with contextlib.ExitStack() as stack:
+            run = self._opened(model, stack)
+            self._settle()
+            if self._judge is not None and _inputs(model) != self._inputs:
+                self._inputs = _inputs(model)
+                self._adapt(model)
+            return Comparison() if self._judge is None else self._judge(model, run)
+
+    def _opened(self, model: ir.Model, stack: contextlib.ExitStack) -> Run | None:
+        """Open a rewritten model while the original is still running."""
+        if self._pending is None or not isinstance(self._evaluate, Evaluator):
+            return None
+        with contextlib.suppress(OnnxoptError):  # the judge finds the same, and says so
+            return stack.enter_context(self._evaluate.opened(model))
+        return None
 
     def _refers(
         self, evaluate: Evaluate, source: Samples | Plan
@@ -136,7 +148,11 @@ class Original:
             self.unverified = f"the original does not run: {error}"
             self._judge = None
 
-    def _by_regions(self, evaluate: Evaluate, original: ir.Model, model: ir.Model) -> Comparison:
+    def _by_regions(
+        self, evaluate: Evaluate, original: ir.Model, model: ir.Model, _: Run | None
+    ) -> Comparison:
+        from onnxopt.verify import regions  # takes long to import, and only large models need it
+
         verdict = regions.check(original, model, evaluate, self.tolerance, self._seed)
         self.described = (str(verdict),)
         return verdict.comparison

@@ -38,12 +38,16 @@ class Reference:
     """How each of the feeds was made."""
     _moved: list[tuple[Outputs, ...]] | None = None
 
-    def judge(self, model: ir.Model) -> Comparison:
-        """Compare a rewritten model's outputs; where it cannot run, that is a mismatch too."""
+    def judge(self, model: ir.Model, run: Run | None = None) -> Comparison:
+        """Compare a rewritten model's outputs; where it cannot run, that is a mismatch too.
+
+        ``run`` is the model itself, where it is open already.
+        """
         names = {value.name for value in model.graph.inputs}
         given = [{k: v for k, v in feeds.items() if k in names} for feeds in self.feeds]
         try:
-            actual = list(evaluate_each(self.evaluate, model, given))
+            found = evaluate_each(self.evaluate, model, given) if run is None else map(run, given)
+            actual = list(found)
         except OnnxoptError as error:
             return Comparison((Mismatch("", f"the rewritten model does not run: {error}"),))
         result = self._compared(actual, [()] * len(actual))

@@ -81,6 +81,8 @@ def write_repro(repro: Repro, scene: Scene) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
+    """Two models that differ, and the feeds that show it."""
+
     before: ir.Model
     after: ir.Model | None
     feeds: Feeds

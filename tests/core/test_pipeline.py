@@ -122,6 +122,7 @@ class Count(Pass):
     """Say that something changed, a given number of times."""
 
     name = "count"
+    idempotent = False
     left: tuple[list[int], ...] = ()
 
     def run(self, model: ir.Model, context: Context) -> int:
@@ -156,6 +157,38 @@ def test_repeat_stops_after_a_round_without_changes() -> None:
 def test_repeat_ends_although_its_passes_never_rest() -> None:
     model = model_of("(float[4] x) => (float[4] y) { y = Exp(x) }")
     assert Pipeline.of([Repeat((Count(left=([10**6],)),))]).run(model, Context()) < 1000
+
+
+class Once(Pass):
+    """Change a model that was not changed by it before."""
+
+    name = "once"
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        changes = int("once" not in model.meta)
+        model.meta["once"] = True
+        return changes
+
+
+def test_a_pass_is_left_out_where_nothing_has_changed_since_it_was_done() -> None:
+    pages: list[str] = []
+    one, other = Once(), Count(left=([2],))
+    steps = Pipeline.of([one, one, other, one, other, other, one])
+    model = model_of("(float[4] x) => (float[4] y) { y = Exp(x) }")
+    assert steps.run(model, Context(), [Diary("a", pages)]) == 3
+    ends = [page.partition("<")[2] for page in pages if "<" in page]
+    assert ends == ["once:1", "count:1", "once:0", "count:1", "count:0", "once:0"]
+
+
+def test_only_a_pass_of_the_same_options_counts_as_the_same() -> None:
+    pages: list[str] = []
+    model = model_of("(float[4] x) => (float[4] y) { y = Exp(x) }")
+    steps = Pipeline.parse(
+        "dce, fold-constants, dce{keep-initializers}, dce, fold-constants{max-growth=5}"
+    )
+    steps.run(model, Context(), [Diary("a", pages)])
+    ends = [page.partition("<")[2] for page in pages if "<" in page]
+    assert ends == ["dce:0", "fold-constants:0", "dce:0", "fold-constants:0"]
 
 
 def test_the_gate_knows_which_pass_asks() -> None:
