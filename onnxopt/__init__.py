@@ -6,11 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxopt.api import bench, diff, doctor, inspect, load, optimize, optimize_with_report, save
+    from onnxopt.api import (
+        bench,
+        compare,
+        diff,
+        doctor,
+        inspect,
+        load,
+        optimize,
+        optimize_with_report,
+        save,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["bench", "diff", "doctor", "inspect", "load", "optimize", "optimize_with_report", "save"]
+__all__ = [
+    "bench",
+    "compare",
+    "diff",
+    "doctor",
+    "inspect",
+    "load",
+    "optimize",
+    "optimize_with_report",
+    "save",
+]
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,8 @@ import onnx
 import onnx_ir as ir
 
 from onnxopt import inspection
+from onnxopt.comparison import run as comparison
+from onnxopt.comparison.report import CompareReport, Limits
 from onnxopt.diagnosis import Diagnosis, diagnose
 from onnxopt.difference import Difference, difference
 from onnxopt.errors import UsageError
@@ -25,7 +27,17 @@ from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
-__all__ = ["bench", "diff", "doctor", "inspect", "load", "optimize", "optimize_with_report", "save"]
+__all__ = [
+    "bench",
+    "compare",
+    "diff",
+    "doctor",
+    "inspect",
+    "load",
+    "optimize",
+    "optimize_with_report",
+    "save",
+]
 
 Source = ir.Model | onnx.ModelProto | Path | str
 
@@ -149,6 +161,51 @@ def bench(
             seed=seed,
         )
         return request.run()
+
+
+def compare(
+    first: Source,
+    second: Source,
+    *,
+    samples: Path | str | Samples | None = None,
+    provider: str = "cpu",
+    against_provider: str | None = None,
+    optimization: Literal["off", "all"] = "off",
+    layers: bool = False,
+    metrics: Sequence[str] = (),
+    output: str | None = None,
+    tolerance: float | None = None,
+    min_sqnr: float | None = None,
+    max_drop: float | None = None,
+    seed: int = 0,
+) -> CompareReport:
+    """Compare the numbers of two models over a stream of samples, in memory that does not grow.
+
+    The first runs as it is written, the second with the runtime's optimizer as ``optimization``
+    says, on ``against_provider`` where that is given. ``layers`` also says where inside they part.
+    ``metrics`` are ``top1``, ``top5``, ``agreement``, ``perplexity`` or ``module:function``;
+    without any, those that suit the samples' labels. The report's ``within`` says whether they
+    agree: up to rounding, or as far as ``tolerance`` (a share of an element's scale), ``min_sqnr``
+    (dB) and ``max_drop`` (of the first metric) ask for. Print the report to read it.
+
+    Raises ModelError for models that cannot be read or whose inputs no data fits, BackendError
+    where a target cannot be used here, UsageError for unknown metrics and options.
+    """
+    return comparison.compare(
+        comparison.Request(
+            first=_source(first),
+            second=_source(second),
+            samples=Path(samples) if isinstance(samples, str) else samples,
+            provider=provider,
+            against_provider=against_provider,
+            optimization=optimization,
+            layers=layers,
+            metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+            output=output,
+            limits=Limits(tolerance=tolerance, min_sqnr=min_sqnr, max_drop=max_drop),
+            seed=seed,
+        )
+    )
 
 
 def diff(first: Source, second: Source) -> Difference:

@@ -17,6 +17,12 @@ from onnxopt.target import Backend, Feeds, Outputs, Session
 Run = Callable[[Feeds], Outputs]
 """Computes the outputs of a model that is open already."""
 
+Watch = Callable[[Feeds], Iterator[tuple[ir.Value, np.ndarray]]]
+"""Computes values inside a model that is open already, and hands them out as they come."""
+
+WATCHED = 16
+"""Values that one segment hands out."""
+
 SEGMENT_NODES = 2_000
 """Opening a session costs the square of the number of nodes; from here on it shows."""
 
@@ -64,18 +70,33 @@ class Evaluator:
         with contextlib.ExitStack() as kept:
             yield _Segmented(self._backend, model, groups, kept if small else None)
 
-    def _groups(self, graph: ir.Graph) -> list[list[ir.Node]]:
+    @contextlib.contextmanager
+    def watched(self, model: ir.Model, values: Sequence[ir.Value]) -> Iterator[Watch]:
+        """Open a model to look at values inside its main graph, for several runs.
+
+        It runs in segments that hand out a few of the values each, so that no more than those and
+        what is still to be read are in memory at one time.
+        """
+        wanted = frozenset(map(id, values))
+        groups = self._groups(model.graph, wanted)
+        small = sum(map(_size, model.graph.initializers.values())) <= self._weights
+        with contextlib.ExitStack() as kept:
+            yield _Segmented(self._backend, model, groups, kept if small else None, wanted).watch
+
+    def _groups(self, graph: ir.Graph, wanted: frozenset[int] = frozenset()) -> list[list[ir.Node]]:
         groups: list[list[ir.Node]] = [[]]
         held: set[int] = set()
-        room = self._weights
+        room, looks = self._weights, WATCHED
         known = {id(value): _size(value) for value in graph.initializers.values()}
         for node in graph:
             sizes = {id(v): size for v in reads(node) if (size := known.get(id(v), 0))}
             fresh = sum(size for key, size in sizes.items() if key not in held)
-            if len(groups[-1]) >= self._nodes or (fresh > room and held):
+            if len(groups[-1]) >= self._nodes or (fresh > room and held) or not looks:
                 groups.append([])
                 held, room, fresh = set(), self._weights, sum(sizes.values())
+                looks = WATCHED
             groups[-1].append(node)
+            looks = max(0, looks - sum(id(value) in wanted for value in node.outputs))
             held |= sizes.keys()
             room -= fresh
         return groups
@@ -121,25 +142,39 @@ class _Segmented:
         model: ir.Model,
         groups: Sequence[list[ir.Node]],
         kept: contextlib.ExitStack | None,
+        wanted: frozenset[int] = frozenset(),
     ) -> None:
+        self._wanted = wanted
         self._backend = backend
         self._model = model
         self._kept = kept
         self._open: dict[int, tuple[Session, list[ir.Value]]] = {}
-        self._segments = _planned(model.graph, groups)
+        self._segments = _planned(model.graph, groups, wanted)
 
     def __call__(self, feeds: Feeds) -> Outputs:
-        graph = self._model.graph
         live: dict[int, np.ndarray] = {}
-        for value in graph.inputs:
+        for _ in self._steps(feeds, live):
+            pass
+        return {value.name or "": _taken(live, value) for value in self._model.graph.outputs}
+
+    def watch(self, feeds: Feeds) -> Iterator[tuple[ir.Value, np.ndarray]]:
+        live: dict[int, np.ndarray] = {}
+        for segment in self._steps(feeds, live):
+            for value in segment.outputs:
+                if id(value) in self._wanted:
+                    yield value, live[id(value)]
+
+    def _steps(self, feeds: Feeds, live: dict[int, np.ndarray]) -> Iterator[_Segment]:
+        """Run segment after segment; ``live`` holds what is there to be read."""
+        for value in self._model.graph.inputs:
             if value.name is not None and value.name in feeds:
                 live[id(value)] = feeds[value.name]
         for at, segment in enumerate(self._segments):
             if segment.outputs:
                 live |= self._run(at, segment, live)
+            yield segment
             for value in segment.frees:
                 live.pop(id(value), None)
-        return {value.name or "": _taken(live, value) for value in graph.outputs}
 
     def _run(
         self, at: int, segment: _Segment, live: dict[int, np.ndarray]
@@ -161,14 +196,18 @@ class _Segmented:
         return _computed(session, inputs, segment, live)
 
 
-def _planned(graph: ir.Graph, groups: Sequence[list[ir.Node]]) -> list[_Segment]:
-    """Find what each segment must hand on, and what nobody needs after it."""
+def _planned(
+    graph: ir.Graph, groups: Sequence[list[ir.Node]], wanted: frozenset[int]
+) -> list[_Segment]:
+    """Find what each segment must hand on or out, and what nobody needs after it."""
     needed = {id(value) for value in graph.outputs}
     segments: list[_Segment] = []
     for nodes in reversed(groups):
         used = {id(value): value for node in nodes for value in reads(node)}
+        made = [value for node in nodes for value in node.outputs]
         frees = [value for key, value in used.items() if key not in needed]
-        outputs = [value for node in nodes for value in node.outputs if id(value) in needed]
+        frees += [value for value in made if id(value) in wanted and id(value) not in needed]
+        outputs = [value for value in made if id(value) in needed or id(value) in wanted]
         segments.append(_Segment(nodes, outputs, frees))
         needed |= used.keys()
     return segments[::-1]

@@ -6,6 +6,7 @@ import typer
 
 from onnxopt.cli.bench import bench
 from onnxopt.cli.catalogue import passes, targets
+from onnxopt.cli.compare import compare
 from onnxopt.cli.diff import diff
 from onnxopt.cli.doctor import doctor
 from onnxopt.cli.inspect import inspect
@@ -42,7 +43,7 @@ def app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (optimize, bench, diff, inspect, passes, targets, doctor):
+    for command in (optimize, bench, compare, diff, inspect, passes, targets, doctor):
         commands.command()(command)
     return commands
 

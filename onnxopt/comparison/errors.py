@@ -68,20 +68,23 @@ class Errors:
     widened: str | None = None
     """Two floating-point types that were compared."""
 
-    def add(self, expected: np.ndarray, actual: np.ndarray) -> None:
-        """Take one sample's pair of arrays in; where they do not fit, that is noted."""
+    def add(self, expected: np.ndarray, actual: np.ndarray) -> float:
+        """Take one sample's pair of arrays in; where they do not fit, that is noted.
+
+        Returns the pair's largest relative error: infinite where something other than a number is
+        off.
+        """
         sample = self.samples
         self.samples += 1
         if expected.shape != actual.shape or not _comparable(expected, actual):
             self.misshapen = self.misshapen or f"{_kind(expected)} and {_kind(actual)}"
-            return
+            return math.inf
         if expected.dtype != actual.dtype:
             self.widened = f"{expected.dtype} and {actual.dtype}"
         self.elements += expected.size
         if continuous(expected):
-            self._floating(expected, actual, sample)
-        else:
-            self._exact(expected, actual, sample)
+            return self._floating(expected, actual, sample)
+        return self._exact(expected, actual, sample)
 
     @property
     def strange(self) -> int:
@@ -104,15 +107,16 @@ class Errors:
         clean = self.misshapen is None and not self.strange and not self.mismatches
         return clean and self.absolute is None
 
-    def _exact(self, expected: np.ndarray, actual: np.ndarray, sample: int) -> None:
+    def _exact(self, expected: np.ndarray, actual: np.ndarray, sample: int) -> float:
         different = np.asarray(expected != actual)
         count = int(np.count_nonzero(different))
         self.mismatches += count
         if count and expected.dtype.kind in "biu":
             found = np.abs(wide(expected) - wide(actual))
             self.absolute = _worse(self.absolute, found, expected, actual, sample)
+        return math.inf if count else 0.0
 
-    def _floating(self, expected: np.ndarray, actual: np.ndarray, sample: int) -> None:
+    def _floating(self, expected: np.ndarray, actual: np.ndarray, sample: int) -> float:
         energy = Energy()
         energy.add(expected, actual)
         self.energy += energy
@@ -120,10 +124,12 @@ class Errors:
             self.least_sqnr = min(self.least_sqnr, energy.sqnr)
         self._agree(expected, actual)
         if not energy.noise:
-            return
+            return math.inf if energy.strange else 0.0
         found = Elements.of(wide(expected), wide(actual))
         self.absolute = _worse(self.absolute, found.difference, expected, actual, sample)
-        self.relative = _worse(self.relative, found.relative, expected, actual, sample)
+        relative = found.relative
+        self.relative = _worse(self.relative, relative, expected, actual, sample)
+        return math.inf if energy.strange else float(relative.max(initial=0.0))
 
     def _agree(self, expected: np.ndarray, actual: np.ndarray) -> None:
         axis = class_axis(expected.shape) if self.axis is None else self.axis

@@ -25,7 +25,7 @@ from onnxopt.difference.scope import (
     weight_key,
 )
 
-_REACH = 3
+_REACH = 4
 """Nodes of one graph that a pair may be looked for above."""
 
 
@@ -240,7 +240,7 @@ def _neighbours(found: Match, *, strict: bool, reach: int = 0) -> None:
     """Spread from pairs to what they read and to what reads them, one operator with another.
 
     With a ``reach``, nodes that only one graph has are stepped over upward, as far as each reads
-    one computed value only.
+    one value only that varies.
     """
     pending = collections.deque(found.pairs)
     for mine, theirs in aligned(found.first.graph.outputs, found.second.graph.outputs):
@@ -261,8 +261,8 @@ def _above(
     """Pair the producers of two values, or the nearest ones above them that can be."""
     lefts = list(_climb(found.first, mine, found.nodes, reach))
     rights = list(_climb(found.second, theirs, found.back, reach))
-    steps = [(i, j) for i in range(len(lefts)) for j in range(len(rights)) if not i or not j]
-    for i, j in steps:
+    steps = [(i, j) for i in range(len(lefts)) for j in range(len(rights))]
+    for i, j in sorted(steps, key=sum):
         pairs = list(_meet(found, [lefts[i]], [rights[j]], strict))
         if pairs:
             yield from pairs
@@ -278,7 +278,7 @@ def _climb(
         if node is None or id(node) in paired:
             return
         yield node
-        computed = [read for read in node.inputs if scope.producer(read) is not None]
+        computed = [read for read in node.inputs if scope.varies(read)]
         if len(computed) != 1:
             return
         value = computed[0]

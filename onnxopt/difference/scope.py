@@ -31,10 +31,13 @@ class Scope:
         self.order = {id(node): at for at, node in enumerate(self.nodes)}
         self.readers: dict[int, list[tuple[ir.Node, Slot]]] = collections.defaultdict(list)
         self._taken = {id(node): tuple(_taken(node)) for node in self.nodes}
+        self._fixed: set[int] = set()
         for node in self.nodes:
             for slot, value in enumerate(self.taken(node)):
                 if value is not None:
                     self.readers[id(value)].append((node, slot))
+            if not any(self.varies(value) for value in self.taken(node)) and node.inputs:
+                self._fixed.update(map(id, node.outputs))
 
     def _holds(self, node: ir.Node) -> bool:
         return len(node.outputs) == 1 and self.constant(node.outputs[0]) is not None
@@ -46,6 +49,10 @@ class Scope:
         if id(value) not in self._constants:
             self._constants[id(value)] = tensor(value)
         return self._constants[id(value)]
+
+    def varies(self, value: ir.Value | None) -> bool:
+        """Return whether a value may change: it is no constant and not computed from only those."""
+        return value is not None and id(value) not in self._fixed and self.constant(value) is None
 
     def taken(self, node: ir.Node) -> Sequence[ir.Value | None]:
         """Return the inputs of a node, then what the graphs inside it take from outside."""

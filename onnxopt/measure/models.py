@@ -54,7 +54,7 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
     """
     matrix = matrix or Matrix()
     cells = list(itertools.product(matrix.providers, matrix.threads))
-    backends = [_backend(text, threads) for text, threads in cells]
+    backends = [backend_of(text, threads) for text, threads in cells]
     why = [backend.unavailable() for backend in backends]
     if None not in why:
         raise BackendError(why[0])
@@ -137,7 +137,11 @@ def _alike(one: ir.Value, other: ir.Value) -> bool:
     )
 
 
-def _backend(text: str, threads: int) -> Backend:
+def backend_of(text: str, threads: int = 0) -> Backend:
+    """Return a target with its options, or a provider of ONNX Runtime by its own name.
+
+    Raises UsageError for a target or an option that is not there.
+    """
     name = Tokens(text).word("the name of a target")
     if name not in catalogue.targets() and name.endswith("ExecutionProvider"):
         text = f"provider{{provider={name}}}"

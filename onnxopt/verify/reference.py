@@ -50,6 +50,10 @@ class Reference:
             actual = list(found)
         except OnnxoptError as error:
             return Comparison((Mismatch("", f"the rewritten model does not run: {error}"),))
+        return self.against(actual)
+
+    def against(self, actual: Sequence[Outputs]) -> Comparison:
+        """Compare outputs for the feeds; where they differ, ask how well conditioned those are."""
         result = self._compared(actual, [()] * len(actual))
         if result.mismatches:
             result = self._compared(actual, self._disturbed())
