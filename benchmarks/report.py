@@ -133,6 +133,12 @@ def startup(said: dict[str, Any]) -> Lines:
     return table(["what", "min s", "median s"], rows)
 
 
+def difference(said: dict[str, Any]) -> Lines:
+    """Return the seconds that telling two graphs apart takes."""
+    rows = [[name, short(seconds)] for name, seconds in said["seconds"].items()]
+    return [f"A chain of {said['nodes']:,} nodes against:", "", *table(["what", "s"], rows)]
+
+
 def calibration(said: dict[str, Any]) -> Lines:
     """Return what every calibrator costs beside plain inference, and a peer's for each image."""
     rows: list[list[object]] = [
@@ -157,6 +163,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "calibration": ("Calibration", [calibration]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),
+    "difference": ("Graph difference", [difference]),
 }
 
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnxopt.comparison.energy import continuous
 from onnxopt.difference.match import Match, match
 
-_SUPPORT = {"name": 0.03, "node": 0.02, "reader": 0.01}
+_SUPPORT = {"name": 0.03, "node": 0.02, "reader": 0.01, "inputs": 0.0}
 """What speaks for a pair, and how much it adds to the cosine where that leaves a choice."""
 
 _LOOKS = 2048
@@ -68,9 +68,18 @@ def _proposed(
     for one, other in found.pairs:
         for given, gives in zip(one.outputs, other.outputs, strict=False):
             yield "node", given, gives
+            if _same_inputs(found, one, other):
+                yield "inputs", given, gives
         for read, reads in zip(one.inputs, other.inputs, strict=False):
             if read is not None and reads is not None:
                 yield "reader", read, reads
+
+
+def _same_inputs(found: Match, one: ir.Node, other: ir.Node) -> bool:
+    """Return whether all that varies of what a node reads corresponds."""
+    mine = [found.values.get(id(value)) for value in one.inputs if found.first.varies(value)]
+    theirs = [value for value in other.inputs if found.second.varies(value)]
+    return mine == theirs
 
 
 class Sketches:
@@ -114,7 +123,9 @@ class Pair(NamedTuple):
     one: ir.Value
     other: ir.Value
     sure: bool
-    """Name and structure speak for it, or structure does twice: not only one of these."""
+    """Its name and its place speak for it, or all around it does: one node with the same inputs
+    makes it, and one node reads it.
+    """
 
 
 def chosen_pairs(candidates: Candidates, sketches: Sketches) -> list[Pair]:
@@ -130,9 +141,13 @@ def chosen_pairs(candidates: Candidates, sketches: Sketches) -> list[Pair]:
     pairs += _greedy(left, {key for pair in pairs for key in pair})
     order = {id(value): at for at, value in enumerate(candidates.values[0])}
     return [
-        Pair(values[key[0]], values[key[1]], len(candidates.pairs.get(key, ())) > 1)
+        Pair(values[key[0]], values[key[1]], _sure(candidates.pairs.get(key, frozenset())))
         for key in sorted(pairs, key=lambda pair: order[pair[0]])
     ]
+
+
+def _sure(kinds: frozenset[str]) -> bool:
+    return ("name" in kinds and len(kinds) > 1) or {"node", "inputs", "reader"} <= kinds
 
 
 def _greedy(

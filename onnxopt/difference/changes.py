@@ -151,7 +151,9 @@ def value_text(held: ir.TensorProtocol | None, value: ir.Value | None) -> str | 
     """Return the name of a value; of a constant also what it is."""
     if value is None:
         return None
-    return f"'{value.name}'" if held is None else f"the constant '{value.name}'"
+    if held is not None:
+        return f"the constant '{value.name}'"
+    return f"'{value.name}'{' (callers may override it)' if value.is_initializer() else ''}"
 
 
 def attribute_text(attribute: ir.Attr | None) -> str | None:

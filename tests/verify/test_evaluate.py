@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from onnxopt.errors import OnnxoptError
 from onnxopt.evaluate import Evaluator
+from onnxopt.segments import exposing
 from tests.verify.planted import chain, evaluator, model_of, tensor, weight
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
@@ -116,3 +117,17 @@ def test_what_nothing_computes_is_an_error() -> None:
     model = chain(4)
     with pytest.raises(OnnxoptError):
         evaluator(nodes=1)(model, {})
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(model=graphs(), seed=st.integers(0, 99))
+def test_what_is_watched_is_what_the_whole_computes(model: ir.Model, seed: int) -> None:
+    values = [value for node in model.graph for value in node.outputs]
+    kept = np.random.default_rng(seed).random(len(values)) < 0.7
+    wanted = [value for value, keep in zip(values, kept, strict=True) if keep] or values
+    whole = evaluator()(exposing(model, wanted), {"x": X})
+    with evaluator(nodes=3).watched(model, wanted) as watch:
+        for _ in range(2):
+            found = {value.name or "": array for value, array in watch({"x": X})}
+            assert found.keys() == whole.keys()
+            assert all(np.array_equal(found[name], whole[name]) for name in whole)
