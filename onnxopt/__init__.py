@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         load,
         optimize,
         optimize_with_report,
+        quantize,
+        quantize_with_report,
         save,
     )
 
@@ -29,6 +31,8 @@ __all__ = [
     "load",
     "optimize",
     "optimize_with_report",
+    "quantize",
+    "quantize_with_report",
     "save",
 ]
 

@@ -11,7 +11,7 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
-from onnxopt import inspection
+from onnxopt import inspection, quantizer
 from onnxopt.comparison import run as comparison
 from onnxopt.comparison.report import CompareReport, Limits
 from onnxopt.diagnosis import Diagnosis, diagnose
@@ -24,6 +24,7 @@ from onnxopt.measure import BenchReport, Effort
 from onnxopt.measure.models import Matrix
 from onnxopt.measure.request import Request as BenchRequest
 from onnxopt.pipeline import Pipeline
+from onnxopt.quantizer import QuantizeReport
 from onnxopt.report import Report
 from onnxopt.samples import Samples
 
@@ -36,6 +37,8 @@ __all__ = [
     "load",
     "optimize",
     "optimize_with_report",
+    "quantize",
+    "quantize_with_report",
     "save",
 ]
 
@@ -259,3 +262,64 @@ def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:
     path = Path(folder) / f"model_{number + 1}.onnx"
     save(source, path)
     return path
+
+
+def quantize(
+    model: Source,
+    *,
+    samples: Path | str | Samples | None = None,
+    scheme: str | None = None,
+    target: str = "cpu",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    measure: bool = True,
+    budget: float = 20.0,
+    seed: int = 0,
+) -> ir.Model:
+    """Quantize a model and return the result; the model given stays as it is.
+
+    Without a ``scheme`` (``int8``, ``int8-dynamic``, ``int8-weights``, ``int4-weights``,
+    ``int2-weights``, ``binary-weights``) several are tried, and what keeps the outputs and runs
+    fastest here comes back: the optimized float model where that is best. ``only`` and ``skip`` are
+    shell patterns of node, output and operator names. ``budget`` is in seconds, for measuring.
+
+    Raises UsageError for unknown names, ModelError for a model that is quantized already or cannot
+    be read and for samples that do not fit it, BackendError where the target cannot be used here.
+    """
+    return quantize_with_report(
+        model,
+        samples=samples,
+        scheme=scheme,
+        target=target,
+        only=only,
+        skip=skip,
+        measure=measure,
+        budget=budget,
+        seed=seed,
+    )[0]
+
+
+def quantize_with_report(
+    model: Source,
+    *,
+    samples: Path | str | Samples | None = None,
+    scheme: str | None = None,
+    target: str = "cpu",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    measure: bool = True,
+    budget: float = 20.0,
+    seed: int = 0,
+) -> tuple[ir.Model, QuantizeReport]:
+    """Do what ``quantize`` does and return the report too: what was tried, and why this."""
+    request = quantizer.Request(
+        target=target,
+        scheme=scheme,
+        samples=Path(samples) if isinstance(samples, str) else samples,
+        only=(only,) if isinstance(only, str) else tuple(only),
+        skip=(skip,) if isinstance(skip, str) else tuple(skip),
+        measure=measure,
+        budget_s=budget,
+        seed=seed,
+    )
+    return quantizer.run(_source(model), request)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnxopt import catalogue, graph, io
 from onnxopt.base import Context, Gate, Observer
-from onnxopt.evaluate import evaluator
+from onnxopt.evaluate import Evaluator, evaluator
 from onnxopt.io.hush import prompt, uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
@@ -86,6 +86,13 @@ def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:
         return _Optimization(source, request).run()
 
 
+def reference() -> Evaluator:
+    """Return what computes models exactly as they are written."""
+    backend = catalogue.backend(_REFERENCE)
+    backend.unavailable()  # imports the runtime: two threads that do so at once can deadlock
+    return evaluator(backend)
+
+
 class _Optimization:
     """One request being carried out."""
 
@@ -94,9 +101,7 @@ class _Optimization:
         self.request = request
         self.pipeline = request.steps()
         self.target = catalogue.find_backend(request.target).target()
-        reference = catalogue.backend(_REFERENCE)
-        reference.unavailable()  # imports the runtime: two threads that do so at once can deadlock
-        self.evaluate = evaluator(reference)
+        self.evaluate = reference()
         self.recorder = Recorder()
         self.before: Size | None = None
         self.opset = 0

@@ -53,6 +53,25 @@ KEPT = frozenset(
 )
 """Operators that stay although their inputs are constant: they say how a weight is stored."""
 
+QUANTIZED = frozenset(
+    (
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    )
+)
+"""Operators that only a quantized model has, of any domain."""
+
 SIZE_FROM_CONTENTS = frozenset(
     ("", name)
     for name in (

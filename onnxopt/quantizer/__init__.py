@@ -1,0 +1,8 @@
+"""Quantize a model: prepared, guarded without labels, chosen by measurement."""
+
+from __future__ import annotations
+
+from onnxopt.quantizer.report import QuantizeReport
+from onnxopt.quantizer.run import Request, run
+
+__all__ = ["QuantizeReport", "Request", "run"]

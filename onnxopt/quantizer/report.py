@@ -1,0 +1,100 @@
+"""What a quantization did: readable on a console or by a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from onnxopt.measure.intervals import Estimate
+from onnxopt.render import Paper, bytes_text
+
+
+@dataclasses.dataclass(kw_only=True)
+class Tried:
+    """One way to quantize that was tried."""
+
+    scheme: str
+    layers: int = 0
+    """Layers that are quantized."""
+    integer_share: float | None = None
+    """The share of the multiply-adds of products with weights that is foretold to be integer."""
+    confirmed: bool | None = None
+    """Whether the layers that ran as integer kernels are those foretold; None where unknown."""
+    sqnr_db: float | None = None
+    """Signal over error of the worst output, on samples that calibration did not see."""
+    agreement: float | None = None
+    least_db: float | None = None
+    """What the types explain."""
+    in_float: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Layers that were put back, with the signal over the error of each alone in dB."""
+    weight_bytes: int = 0
+    latency: Estimate | None = None
+    """Over that of the model given."""
+    verdict: str = ""
+    refused: str | None = None
+    """Why it cannot be handed back."""
+
+    def cells(self) -> list[str]:
+        """Return a row of the table."""
+        share = "-" if self.integer_share is None else f"{100 * self.integer_share:.0f} %"
+        return [
+            self.scheme,
+            str(self.layers or "-"),
+            share,
+            "-" if self.sqnr_db is None or math.isinf(self.sqnr_db) else f"{self.sqnr_db:.1f} dB",
+            "-" if self.agreement is None else f"{100 * self.agreement:.1f} %",
+            bytes_text(self.weight_bytes) if self.weight_bytes else "-",
+            "-" if self.latency is None else f"{self.latency.value:.3f}",
+        ]
+
+
+@dataclasses.dataclass(kw_only=True)
+class QuantizeReport:
+    """What was tried, what came out, and why that was chosen."""
+
+    target: str
+    pipeline: str
+    """What makes the result again."""
+    chosen: str
+    """The scheme handed back; ``float`` where none was better."""
+    why: str
+    tried: list[Tried]
+    calibrated_on: int
+    compared_on: int
+    warnings: list[str]
+    notes: list[str]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON, which has no infinity."""
+        plain: dict[str, Any] = dataclasses.asdict(self)
+        for row in plain["tried"]:
+            if row["sqnr_db"] is not None and math.isinf(row["sqnr_db"]):
+                row["sqnr_db"] = None
+        return plain
+
+    def render(self, paper: Paper) -> None:
+        """Write the table, what was put back, and the choice."""
+        head = ["scheme", "layers", "integer", "signal", "agreement", "weights", "latency"]
+        paper.table([head, *(row.cells() for row in self.tried)])
+        paper.line()
+        for row in self.tried:
+            self._row(row, paper)
+        samples = f"{self.calibrated_on} samples to calibrate, {self.compared_on} to compare"
+        paper.line(f"{samples}; latency is a share of that of the model given")
+        for note in self.notes:
+            paper.line(f"note: {note}")
+        paper.line(f"{self.chosen}: {self.why}")
+
+    def _row(self, row: Tried, paper: Paper) -> None:
+        if row.in_float:
+            shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:8]]
+            more = f" and {len(row.in_float) - 8} more" if len(row.in_float) > 8 else ""
+            paper.line(f"{row.scheme}: back in float, for they cost most: {', '.join(shown)}{more}")
+        if row.confirmed is False:
+            paper.line(f"{row.scheme}: other layers ran on integers than was foretold")
+        if row.refused:
+            paper.line(f"{row.scheme}: not taken, {row.refused}")
+        elif row.verdict:
+            paper.line(f"{row.scheme}: {row.verdict}")

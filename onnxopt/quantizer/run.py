@@ -1,0 +1,290 @@
+"""Carry out a quantization: optimize, try schemes, guard, measure, choose."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from onnxopt import catalogue, graph, io, lossless
+from onnxopt.base import Context, Observer
+from onnxopt.costs import Costs
+from onnxopt.errors import ModelError
+from onnxopt.measure import Effort, bench
+from onnxopt.measure.records import Variant
+from onnxopt.ops import QUANTIZED
+from onnxopt.pipeline import Pipeline
+from onnxopt.quantization.coverage import foretold, integer_operators, seen
+from onnxopt.quantizer.attempt import Attempt, Built
+from onnxopt.quantizer.guard import Guard
+from onnxopt.quantizer.report import QuantizeReport, Tried
+from onnxopt.quantizer.schemes import CHOSEN_FROM, Scheme, scheme_of
+from onnxopt.quantizer.streams import Split, split_of
+from onnxopt.report import Size
+from onnxopt.samples import Samples
+from onnxopt.spec import write_value
+from onnxopt.target import Feeds
+
+FLOAT = "float"
+"""What the optimized model is called that nothing was quantized in."""
+
+Progress = Callable[[float, str], None]
+
+
+def _silent(share: float, text: str) -> None:
+    del share, text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a quantization."""
+
+    target: str = "cpu"
+    scheme: str | None = None
+    """None tries several and takes the fastest that keeps the outputs."""
+    samples: Path | Samples | None = None
+    """Real inputs; made up where there are none, which says little."""
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    measure: bool = True
+    """Measure latency here; without, the first scheme that keeps the outputs is taken."""
+    budget_s: float = 20.0
+    seed: int = 0
+    observers: tuple[Observer, ...] = ()
+    progress: Progress = _silent
+
+
+def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, QuantizeReport]:
+    """Quantize a model, or the file of one; return the result and what was tried.
+
+    Raises UsageError for an unknown target or scheme, ModelError for a model that is quantized
+    already or cannot be read and for samples that do not fit it.
+    """
+    return _Quantization(source, request).run()
+
+
+class _Quantization:
+    def __init__(self, source: ir.Model | Path, request: Request) -> None:
+        self._source, self._request = source, request
+        asked = request.scheme
+        self._schemes = [scheme_of(asked)] if asked else [scheme_of(n) for n in CHOSEN_FROM]
+        self._target = catalogue.find_backend(request.target).target()
+        self._backend = catalogue.backend(request.target)
+        self._warnings: list[str] = []
+        self._notes: list[str] = []
+        self._tried: list[Tried] = []
+        self._built: dict[str, tuple[Built, str]] = {}
+
+    def run(self) -> tuple[ir.Model, QuantizeReport]:
+        started = time.perf_counter()
+        model = self._optimized()
+        reference = lossless.reference()
+        split = split_of(self._request.samples, model, reference, self._request.seed)
+        self._warn(split)
+        held = split.held()
+        with self._backend.open(model) as session:
+            guard = Guard(session, held)
+        for scheme in self._schemes:
+            self._try(scheme, model, split, guard)
+        self._measure(model, split)
+        chosen, why = self._choice()
+        built = self._built.get(chosen)
+        report = QuantizeReport(
+            target=self._request.target,
+            pipeline=built[1] if built else self._target.pipeline,
+            chosen=chosen,
+            why=why,
+            tried=self._tried,
+            calibrated_on=split.calibration().count or 0,
+            compared_on=len(held),
+            warnings=self._warnings,
+            notes=self._notes,
+            seconds=time.perf_counter() - started,
+        )
+        return (built[0].model if built else model), report
+
+    def _optimized(self) -> ir.Model:
+        """Return the model after the target's lossless passes, all weights fixed."""
+        given = io.load(self._source) if isinstance(self._source, Path) else self._source
+        _check_float(given)
+        fixed = sum(value.is_initializer() for value in given.graph.inputs)
+        if fixed:
+            self._notes.append(f"{fixed} weights were inputs too: they are fixed now")
+        first = "freeze-initializers{overridable=true}"
+        request = lossless.Request(
+            target=self._request.target,
+            pipeline=f"{first}, {self._target.pipeline}",
+            observers=self._request.observers,
+            seed=self._request.seed,
+        )
+        return lossless.run(self._source, request)[0]
+
+    def _warn(self, split: Split) -> None:
+        if self._request.samples is None:
+            self._warnings.append(
+                "no samples: ranges and the comparison rest on made-up inputs, and the result may "
+                "be worth nothing on real ones; pass --samples"
+            )
+        elif split.single:
+            self._warnings.append(
+                "one sample serves to calibrate and to compare, so nothing tells how others fare"
+            )
+
+    def _try(self, scheme: Scheme, model: ir.Model, split: Split, guard: Guard) -> None:
+        tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
+        attempt = Attempt(
+            scheme=scheme,
+            source=model,
+            context=Context(
+                target=self._target,
+                evaluate=lossless.reference(),
+                load=catalogue.backend(lossless.STREAM).open,
+                samples=split.calibration(),
+                seed=self._request.seed,
+                progress=self._told(scheme.name),
+            ),
+            guard=guard,
+            open=self._backend.open,
+            finish=Pipeline.parse(tail),
+            only=self._request.only,
+            skip=self._request.skip,
+        )
+        self._told(scheme.name)("quantizing", 0, None)
+        built, tried, skip = attempt.run()
+        self._tried.append(tried)
+        if built is None:
+            return
+        self._cover(built, tried, split)
+        if graph.opset(model) < scheme.opset:
+            self._notes.append(
+                f"{scheme.name}: the operator set was raised from {graph.opset(model)} to "
+                f"{scheme.opset}"
+            )
+        once = f"{scheme.once}, " if scheme.once else ""
+        text = f"infer-shapes, {once}{attempt.steps(skip=skip)}, {tail}"
+        self._built[scheme.name] = built, text
+
+    def _told(self, name: str) -> Callable[[str, int, int | None], None]:
+        def told(what: str, done: int, of: int | None) -> None:
+            self._request.progress(done / of if of else 0.0, f"{name}: {what}")
+
+        return told
+
+    def _cover(self, built: Built, tried: Tried, split: Split) -> None:
+        """Foretell the share of integer multiply-adds, and look at what ran where that shows."""
+        kernels = self._target.integer
+        if kernels is None or tried.scheme != "int8":
+            return
+        expected = foretold(built.model, kernels)
+        costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))
+        macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
+        tried.integer_share = expected.share(macs)
+        if self._request.target == "cpu":
+            ran = _executed(built.model)
+            tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
+
+    def _measure(self, model: ir.Model, split: Split) -> None:
+        """Measure the model given, the optimized one, and what keeps the outputs."""
+        ready = [row for row in self._tried if row.scheme in self._built and not row.refused]
+        if not ready or not self._request.measure:
+            return
+        plain = Tried(scheme=FLOAT, weight_bytes=Size.of(model).weight_bytes)
+        self._tried.insert(0, plain)
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-")))
+            given = self._file(folder)
+            models = {FLOAT: model, **{r.scheme: self._built[r.scheme][0].model for r in ready}}
+            paths = {name: folder / f"{name}.onnx" for name in models}
+            for name, each in models.items():
+                io.save(each, paths[name])
+            files = {"given": given, **paths}
+            variants = [
+                Variant(label=name, model=path, backend=self._backend)
+                for name, path in files.items()
+            ]
+            found = bench(
+                variants,
+                feeds=split.held()[:4],
+                effort=Effort(budget_s=self._request.budget_s),
+                seed=self._request.seed,
+                progress=self._request.progress,
+            )
+        rows = {row.label: row for row in found.rows}
+        for tried in (plain, *ready):
+            row = rows[tried.scheme]
+            tried.latency, tried.verdict = row.ratio, row.verdict or (row.error or "")
+        self._warnings += found.warnings
+
+    def _file(self, folder: Path) -> Path:
+        if isinstance(self._source, Path):
+            return self._source
+        io.save(self._source, folder / "given.onnx")
+        return folder / "given.onnx"
+
+    def _choice(self) -> tuple[str, str]:
+        """Return the scheme to hand back and why."""
+        fit = [row for row in self._tried if row.scheme in self._built and not row.refused]
+        if self._request.scheme is not None:
+            return self._asked_for()
+        if not fit:
+            return FLOAT, "nothing that was tried keeps the outputs"
+        if not self._request.measure:
+            return fit[0].scheme, "the first that keeps the outputs; nothing was measured"
+        timed = [row for row in fit if row.latency is not None and row.latency.high < 1]
+        plain = next(row for row in self._tried if row.scheme == FLOAT)
+        best = min(timed, key=lambda row: row.latency.value if row.latency else 1.0, default=None)
+        if best is None or best.latency is None:
+            return FLOAT, "nothing that was tried is faster than the model given"
+        if plain.latency is not None and plain.latency.value <= best.latency.value:
+            return FLOAT, "the optimized model is the fastest as it is"
+        return best.scheme, "the fastest that keeps the outputs"
+
+    def _asked_for(self) -> tuple[str, str]:
+        row = next(row for row in self._tried if row.scheme != FLOAT)
+        if row.scheme not in self._built:
+            return FLOAT, row.refused or "nothing was quantized"
+        if row.refused and self._schemes[0].bits == 8:
+            return FLOAT, f"{row.scheme} is not handed back: {row.refused}"
+        if row.refused:
+            self._warnings.append(f"{row.refused}: expect other results than the model's")
+            row.refused = None
+        slower = row.latency is not None and row.latency.low > 1
+        if slower:
+            self._warnings.append(f"{row.scheme} is {row.verdict} than the model given")
+        return row.scheme, "as asked for"
+
+
+def _sizes(model: ir.Model, feeds: Feeds) -> dict[str, int]:
+    """Return what the extents that inputs leave open are in some feeds, by their names."""
+    found: dict[str, int] = {}
+    for value in model.graph.inputs:
+        array = feeds.get(value.name or "")
+        for at, size in enumerate(graph.dims(value) or ()):
+            if array is not None and not isinstance(size, int):
+                found[size or f"{value.name}:{at}"] = array.shape[at]
+    return found
+
+
+def _check_float(model: ir.Model) -> None:
+    found = [n for home in graph.graphs(model) for n in home if n.op_type in QUANTIZED]
+    if found:
+        raise ModelError(
+            f"the model is quantized already: {len(found)} nodes such as {found[0].op_type} "
+            f"'{found[0].name}'; quantize the float model that it was made from"
+        )
+
+
+def _executed(model: ir.Model) -> list[tuple[str, str]]:
+    """Return names and operators of the nodes that ONNX Runtime makes of a model."""
+    with tempfile.TemporaryDirectory(prefix="onnxopt-") as name:
+        path, to = Path(name) / "model.onnx", Path(name) / "ran.onnx"
+        io.save(model, path)
+        with catalogue.backend(f"cpu{{save-optimized={write_value(str(to))}}}").open(path):
+            pass
+        return [(node.name, node.op_type) for node in onnx.load(to).graph.node]

@@ -1,0 +1,76 @@
+"""``onnxopt quantize``: what it writes, what it prints and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.cli.command import Command
+from tests.contract.corpus.build import model, normal
+from tests.quantization.test_static import CHAIN, FILTER
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    """Return a model with samples beside it."""
+    onnx.save(model(CHAIN, FILTER), tmp_path / "model.onnx")
+    (tmp_path / "samples").mkdir()
+    for at in range(8):
+        np.savez(tmp_path / "samples" / f"{at}.npz", x=normal(1, 8, 12, 12, seed=at))
+    return tmp_path / "model.onnx"
+
+
+def operators(path: Path) -> list[str]:
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+def test_writes_a_quantized_model_and_says_what_was_tried(given: Path, onnxopt: Command) -> None:
+    to, samples = given.with_name("int8.onnx"), given.with_name("samples")
+    said = onnxopt("quantize", given, "-o", to, "--samples", samples, "--no-measure")
+    assert (said.status, said.err) == (0, "")
+    assert "DequantizeLinear" in operators(to)
+    assert said.out.splitlines()[0].split()[:3] == ["scheme", "layers", "integer"]
+    assert "int8: the first that keeps the outputs; nothing was measured" in said.out
+    assert "int8-dynamic: not taken, it finds no layer to quantize" in said.out
+
+
+def test_json_is_all_that_is_printed(given: Path, onnxopt: Command) -> None:
+    to, samples = given.with_name("int8.onnx"), given.with_name("samples")
+    options = ("--samples", samples, "--no-measure", "--scheme", "int8", "--json")
+    said = onnxopt("quantize", given, "-o", to, *options)
+    assert json.loads(said.out)["chosen"] == "int8"
+
+
+def test_without_samples_it_warns(given: Path, onnxopt: Command) -> None:
+    said = onnxopt("quantize", given, "-o", given.with_name("q.onnx"), "--no-measure")
+    assert said.status == 0
+    assert said.error.startswith("warning: no samples: ")
+
+
+def test_patterns_keep_layers_in_float(given: Path, onnxopt: Command) -> None:
+    to, samples = given.with_name("q.onnx"), given.with_name("samples")
+    options = ("--samples", samples, "--no-measure", "--skip", "y", "--json")
+    said = onnxopt("quantize", given, "-o", to, *options)
+    assert json.loads(said.out)["tried"][0]["layers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "error"),
+    [
+        (("--scheme", "int9"), 2, "error: unknown scheme 'int9', did you mean 'int8'?"),
+        (("--target", "cpuu"), 2, "error: unknown target 'cpuu', did you mean 'cpu'?"),
+        (("--samples", "nowhere"), 1, "error: nowhere: no such file or folder"),
+    ],
+)
+def test_failures_are_one_line(
+    options: tuple[str, ...], status: int, error: str, given: Path, onnxopt: Command
+) -> None:
+    to = given.with_name("q.onnx")
+    said = onnxopt("quantize", given, "-o", to, *options)
+    assert said.status == status
+    assert said.error.startswith(error)
+    assert not to.exists()

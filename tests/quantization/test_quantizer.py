@@ -1,0 +1,224 @@
+"""Quantizing in one call: what is chosen, what is refused, and what the report says of it."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnxopt
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.quantizer import QuantizeReport
+from onnxopt.quantizer.attempt import literal
+from onnxopt.quantizer.guard import LEAST_DB, MOST_DB, expected_db, to_leave_out
+from onnxopt.quantizer.schemes import SCHEMES
+from onnxopt.quantizer.streams import Split
+from onnxopt.samples import Samples
+from tests.contract.corpus.build import model, normal
+from tests.quantization.test_static import CHAIN, FILTER, MATRICES, RESIDUAL, SEQUENCE
+from tests.quantization.tools import EXACT, Array, sqnr
+
+IMAGES = Samples.of([{"x": normal(1, 8, 12, 12, seed=seed)} for seed in range(12)])
+TEXTS = Samples.of([{"x": normal(1, 5, 16, seed=seed)} for seed in range(8)])
+
+RUINED = """
+g (float[1,8,12,12] x) => (float[1,8,12,12] y) {
+  c = Conv(x, u)
+  t = Tanh(c)
+  a = Conv <pads = [1,1,1,1]> (t, w, b)
+  y = Conv(a, v)
+}"""
+DEAF: Array = normal(8, 8, 1, 1, seed=4) / 3
+DEAF[:, 0] = 0
+
+
+def loud(seed: int) -> dict[str, Array]:
+    """Return an image whose first channel, which weighs nothing, leaves no steps to the others."""
+    image = normal(1, 8, 12, 12, seed=seed).copy()
+    image[0, 0] *= 1e4
+    return {"x": image}
+
+
+LOUD = Samples.of([loud(seed) for seed in range(12)])
+
+
+def quantized(
+    made: onnx.ModelProto, samples: Samples | Path | None, scheme: str | None = "int8"
+) -> tuple[ir.Model, QuantizeReport]:
+    return onnxopt.quantize_with_report(made, samples=samples, scheme=scheme, measure=False)
+
+
+def test_static_takes_every_layer_and_says_so() -> None:
+    made = model(RESIDUAL, FILTER)
+    result, report = quantized(made, IMAGES)
+    row = report.tried[0]
+    assert (report.chosen, row.layers, row.integer_share) == ("int8", 3, 1.0)
+    assert row.confirmed in (True, None)
+    assert report.calibrated_on == 9
+    assert report.compared_on == 3
+    before = EXACT(onnxopt.optimize(made), {"x": normal(1, 8, 12, 12, seed=99)})
+    assert sqnr(before, EXACT(result, {"x": normal(1, 8, 12, 12, seed=99)})) > 25
+
+
+def test_the_pipeline_in_the_report_makes_the_result_again() -> None:
+    made = model(CHAIN, FILTER)
+    result, report = quantized(made, IMAGES)
+    again = onnxopt.optimize(
+        onnxopt.optimize(made),
+        pipeline=report.pipeline,
+        samples=Split(IMAGES).calibration(),
+        verify="off",
+    )
+    assert ir.to_proto(again).graph.initializer == ir.to_proto(result).graph.initializer
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "int8"])
+def test_schemes_without_calibration(scheme: str) -> None:
+    weights = {**MATRICES, "w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5}
+    text = SEQUENCE.replace("float[1,n,4]", "float[1,n,16]")
+    result, report = quantized(model(text, weights), TEXTS, scheme)
+    assert report.chosen == scheme
+    assert report.tried[0].layers == 2
+    assert {"MatMulInteger", "DequantizeLinear", "BitwiseAnd"} & {n.op_type for n in result.graph}
+
+
+def test_a_layer_that_ruins_the_outputs_goes_back_to_float() -> None:
+    made = model(RUINED, {**FILTER, "u": DEAF})
+    result, report = quantized(made, LOUD)
+    row = report.tried[0]
+    assert report.chosen == "int8"
+    assert set(row.in_float) == {"c"}
+    assert row.layers == 2
+    assert row.sqnr_db is not None
+    assert row.least_db is not None
+    assert row.sqnr_db >= row.least_db
+    feeds = loud(99)
+    assert sqnr(EXACT(onnxopt.optimize(made), feeds), EXACT(result, feeds)) > row.least_db - 3
+
+
+def test_what_cannot_be_mended_is_handed_back_in_float() -> None:
+    alone = "g (float[1,8,12,12] x) => (float[1,8,12,12] y) { y = Conv(x, u) }"
+    result, report = quantized(model(alone, {"u": DEAF}), LOUD)
+    assert report.chosen == "float"
+    assert "is not handed back" in report.why
+    assert "DequantizeLinear" not in {node.op_type for node in result.graph}
+
+
+def test_the_model_given_stays() -> None:
+    proto = model(CHAIN, FILTER)
+    before = proto.SerializeToString()
+    quantized(proto, IMAGES)
+    assert proto.SerializeToString() == before
+
+
+def test_without_samples_there_is_a_warning() -> None:
+    _, report = quantized(model(CHAIN, FILTER), None)
+    assert any("no samples" in warning for warning in report.warnings)
+
+
+def test_one_sample_is_told() -> None:
+    _, report = quantized(model(CHAIN, FILTER), IMAGES.first(1))
+    assert any("one sample" in warning for warning in report.warnings)
+
+
+def test_an_old_operator_set_is_raised_and_told() -> None:
+    result, report = quantized(model(CHAIN, FILTER, opset=11, ir_version=7), IMAGES)
+    assert result.opset_imports[""] == 13
+    assert any("raised from 11 to 13" in note for note in report.notes)
+
+
+def test_bodies_stay_in_float() -> None:
+    text = """
+    g (float[6,16] x, bool k) => (float[6,32] y) {
+      y = If (k) <
+        then_branch = one () => (float[6,32] p) { p = MatMul(x, w) },
+        else_branch = two () => (float[6,32] q) { q = Gemm(x, w, b) }
+      >
+    }"""
+    feeds = [{"x": normal(6, 16, seed=s), "k": np.array(s % 2 == 0)} for s in range(4)]
+    _, report = quantized(model(text, MATRICES), Samples.of(feeds))
+    assert report.chosen == "float"
+    assert report.tried[0].refused == "it finds no layer to quantize"
+
+
+def test_a_quantized_model_is_refused() -> None:
+    result, _ = quantized(model(CHAIN, FILTER), IMAGES)
+    with pytest.raises(ModelError, match="quantized already: 9 nodes such as QuantizeLinear"):
+        quantized(ir.to_proto(result), IMAGES)
+
+
+def test_a_sample_with_nan_is_named() -> None:
+    bad = normal(1, 8, 12, 12)
+    bad[0, 0, 0, 0] = np.nan
+    with pytest.raises(ModelError, match="input 'x' holds NaN for sample 1"):
+        quantized(model(CHAIN, FILTER), Samples.of([{"x": bad}, {"x": normal(1, 8, 12, 12)}]))
+
+
+def test_an_unknown_scheme_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown scheme 'int9', did you mean 'int8'"):
+        quantized(model(CHAIN, FILTER), IMAGES, "int9")
+
+
+@pytest.mark.parametrize("problem", ["empty", "name", "shape", "type"])
+def test_samples_that_do_not_fit_are_told(problem: str, tmp_path: Path) -> None:
+    if problem == "name":
+        np.savez(tmp_path / "a.npz", z=normal(1, 8, 12, 12))
+    elif problem == "shape":
+        np.savez(tmp_path / "a.npz", x=normal(1, 8, 12))
+    elif problem == "type":
+        np.savez(tmp_path / "a.npz", x=normal(1, 8, 12, 12).astype(np.float64))
+    told = {"empty": "no samples", "name": "no input 'z'", "shape": "wants", "type": "wants"}
+    with pytest.raises(ModelError, match=told[problem]):
+        quantized(model(CHAIN, FILTER), tmp_path)
+
+
+def test_the_report_is_json() -> None:
+    _, report = quantized(model(CHAIN, FILTER), IMAGES)
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["chosen"] == "int8"
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1), st.floats(1e-9, 1e3), min_size=1),
+    st.floats(1e-6, 1e3),
+    st.floats(1e-9, 1.0),
+)
+def test_what_is_left_in_makes_little_enough_noise(
+    noise: dict[str, float], total: float, allowed: float
+) -> None:
+    out = to_leave_out(noise, total, allowed)
+    left = sum(found for name, found in noise.items() if name not in out)
+    assert left * total / sum(noise.values()) <= allowed + total * 1e-9
+    quietest_out = min((noise[name] for name in out), default=np.inf)
+    assert all(noise[name] <= quietest_out for name in noise.keys() - set(out))
+
+
+@given(st.integers(1, 2000), st.integers(1, 16))
+def test_more_layers_and_fewer_bits_explain_more_noise(layers: int, bits: int) -> None:
+    assert LEAST_DB <= expected_db(layers, bits) <= MOST_DB
+    assert expected_db(layers + 1, bits) <= expected_db(layers, bits)
+    assert expected_db(layers, bits) <= expected_db(layers, bits + 1)
+
+
+@given(st.integers(1, 200))
+def test_a_stream_is_cut_in_two(count: int) -> None:
+    feeds = [{"x": np.array(at)} for at in range(count)]
+    split = Split(Samples.of(feeds))
+    taken = [int(each["x"]) for each in split.calibration()]
+    held = [int(each["x"]) for each in split.held()]
+    assert len(taken) == split.calibration().count
+    assert held
+    assert count == 1 or not set(taken) & set(held)
+    assert len(held) <= 24
+
+
+@given(st.text("ab[]*?!-", min_size=1, max_size=8))
+def test_names_become_patterns_of_themselves(name: str) -> None:
+    assert fnmatch.fnmatchcase(name, literal(name))
+    assert not fnmatch.fnmatchcase(name + "x", literal(name))
