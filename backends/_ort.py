@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import onnx_ir as ir
 
@@ -12,7 +13,7 @@ from onnxopt.backends._install import missing, one_line, runtime_errors
 from onnxopt.backends._session import OrtSession, to_ort_values
 from onnxopt.backends._weights import split
 from onnxopt.errors import BackendError
-from onnxopt.target import Backend
+from onnxopt.target import EXECUTED, Backend
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -45,6 +46,8 @@ class OrtBackend(Backend):
     """How far the runtime rewrites the graph itself; ``all`` adds layouts to ``extended``."""
     save_optimized: Path | None = None
     """Where to write the graph that the runtime runs, after its own rewriting."""
+    record: Path | None = None
+    """The folder in which to record what every node of every run takes; it slows the runs."""
 
     def provider_settings(self) -> tuple[str, dict[str, str]]:
         """Return the runtime's name of the provider and the provider's own options."""
@@ -59,13 +62,25 @@ class OrtBackend(Backend):
         why = missing(provider)
         if why is not None:
             raise BackendError(why)
-        session, weights = self._create(model, provider, settings)
+        try:
+            session, weights = self._create(model, provider, settings)
+        except BackendError:
+            if self.record is None or self.save_optimized is None:
+                raise
+            # no file can hold the graph: too large, or compiled by the provider
+            return dataclasses.replace(self, save_optimized=None).open(model)
         if provider not in session.get_providers():
             raise BackendError(
                 f"{provider} did not start although onnxruntime has it: a driver or a library "
                 f"of the device is missing, see {HELP}"
             )
-        return self.session(session, weights)
+        opened = self.session(session, weights)
+        opened.records = self.record is not None
+        return opened
+
+    def recording(self, folder: Path) -> Self:
+        """Return this target with the runtime's profiler on, and the graph it runs in a file."""
+        return dataclasses.replace(self, record=folder, save_optimized=folder / EXECUTED)
 
     def session(self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue]) -> OrtSession:
         """Wrap what the runtime opened."""
@@ -120,6 +135,9 @@ class OrtBackend(Backend):
             options.add_session_config_entry(key, value)
         if self.save_optimized is not None:
             options.optimized_model_filepath = str(self.save_optimized)
+        if self.record is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(self.record / "trace")
         return options
 
     def _entries(self) -> dict[str, str]:

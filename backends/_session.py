@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxopt.backends._install import one_line, runtime_errors
+from onnxopt.backends._trace import read_trace
 from onnxopt.errors import BackendError, ModelError
-from onnxopt.target import Feeds, Outputs, Placement, Session
+from onnxopt.target import Feeds, ModelRun, Outputs, Placement, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -28,6 +30,9 @@ _UNKNOWN_TO_NUMPY = {
 
 class OrtSession(Session):
     """A loaded model; keeps the weights alive that the runtime reads in place."""
+
+    records = False
+    """Whether the runtime's profiler is on."""
 
     def __init__(
         self, session: ort.InferenceSession, provider: str, weights: Sequence[ort.OrtValue]
@@ -96,10 +101,24 @@ class OrtSession(Session):
             for node in part.get_nodes()
         ]
 
+    def recorded(self) -> Iterator[ModelRun]:
+        """End the runtime's profiling, read its file as a stream and remove it."""
+        if not self.records:
+            return super().recorded()
+        self.records = False
+        path = Path(self.raw.end_profiling())
+        return _consumed(path)
+
     def close(self) -> None:
         """Free the session, its threads and its weights."""
         self._session = None
         self._weights = ()
+
+
+def _consumed(path: Path) -> Iterator[ModelRun]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        yield from read_trace(file)
+    path.unlink()
 
 
 def _feeds_at_fault(error: Exception) -> bool:

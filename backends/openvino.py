@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import onnx_ir as ir
@@ -16,7 +18,7 @@ import onnx_ir as ir
 from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._weights import whole
 from onnxopt.errors import BackendError, ModelError
-from onnxopt.target import Backend, Feeds, Outputs, Session, Target
+from onnxopt.target import Backend, Feeds, ModelRun, NodeRun, Outputs, Session, Target
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -39,6 +41,8 @@ class Openvino(Backend):
     """What float operators compute in. OpenVINO left to itself takes bf16 where the CPU has it."""
     pinning: bool = False
     """Tie threads to cores; a tied thread waits when other work has its core."""
+    record: bool = False
+    """Record what every node of every run takes."""
 
     @classmethod
     def target(cls) -> Target:
@@ -76,12 +80,17 @@ class Openvino(Backend):
         except (OSError, RuntimeError) as error:
             what = model.graph.name if isinstance(model, ir.Model) else model
             raise BackendError(f"openvino refuses '{what}': {_one_line(error)}") from error
-        return OpenvinoSession(compiled)
+        return OpenvinoSession(compiled, records=self.record)
+
+    def recording(self, folder: Path) -> Self:
+        """Return this target with OpenVINO's counters on; it writes no graph."""
+        return dataclasses.replace(self, record=True)
 
     def _settings(self) -> dict[str, str]:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": self.precision,
+            "PERF_COUNT": "YES" if self.record else "NO",
         }
         if self.device.startswith("CPU"):
             settings["ENABLE_CPU_PINNING"] = "YES" if self.pinning else "NO"
@@ -95,7 +104,8 @@ class Openvino(Backend):
 class OpenvinoSession(Session):
     """A compiled model with one request."""
 
-    def __init__(self, compiled: ov.CompiledModel) -> None:
+    def __init__(self, compiled: ov.CompiledModel, *, records: bool = False) -> None:
+        self._runs: list[ModelRun] | None = [] if records else None
         self._request: ov.InferRequest | None = compiled.create_infer_request()
         self._inputs = {port.any_name: index for index, port in enumerate(compiled.inputs)}
         self._outputs = {port.any_name: index for index, port in enumerate(compiled.outputs)}
@@ -111,10 +121,13 @@ class OpenvinoSession(Session):
         if absent is not None:
             raise ModelError(f"input '{absent}' is missing: give an array for it")
         wanted = {index: feeds[name] for name, index in self._inputs.items()}
+        start = time.perf_counter()
         try:
             self._request.infer(wanted)
         except RuntimeError as error:
             raise BackendError(f"openvino cannot run these inputs: {_one_line(error)}") from error
+        if self._runs is not None:
+            self._runs.append(_model_run(self._request, time.perf_counter() - start))
         names = list(self._outputs) if outputs is None else outputs
         return {name: self._output(name) for name in names}
 
@@ -125,9 +138,31 @@ class OpenvinoSession(Session):
         array: np.ndarray = self._request.get_output_tensor(self._outputs[name]).data
         return array.copy()
 
+    def recorded(self) -> Iterator[ModelRun]:
+        """Return the runs so far; a node's provider is the kernel, ``jit_avx2_FP32``."""
+        if self._runs is None:
+            return super().recorded()
+        runs, self._runs = self._runs, None
+        return iter(runs)
+
     def close(self) -> None:
         """Free the compiled model."""
         self._request = None
+
+
+def _model_run(request: ov.InferRequest, seconds: float) -> ModelRun:
+    nodes = [
+        NodeRun(
+            node=counter.node_name,
+            op_type=counter.node_type,
+            provider=counter.exec_type,
+            index=index,
+            seconds=counter.real_time.total_seconds(),
+        )
+        for index, counter in enumerate(request.profiling_info)
+        if counter.status.name == "EXECUTED"
+    ]
+    return ModelRun(seconds=seconds, executor_seconds=seconds, nodes=nodes)
 
 
 @contextlib.contextmanager

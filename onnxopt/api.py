@@ -24,6 +24,9 @@ from onnxopt.measure import BenchReport, Effort
 from onnxopt.measure.models import Matrix
 from onnxopt.measure.request import Request as BenchRequest
 from onnxopt.pipeline import Pipeline
+from onnxopt.profiling.models import profile_files
+from onnxopt.profiling.record import Effort as ProfileEffort
+from onnxopt.profiling.report import ProfileReport
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.report import Report
 from onnxopt.samples import Samples
@@ -37,6 +40,7 @@ __all__ = [
     "load",
     "optimize",
     "optimize_with_report",
+    "profile",
     "quantize",
     "quantize_with_report",
     "save",
@@ -251,6 +255,43 @@ def doctor() -> Diagnosis:
     read it.
     """
     return diagnose()
+
+
+def profile(
+    model: Source,
+    after: Source | None = None,
+    *,
+    samples: Path | str | None = None,
+    provider: str = "cpu",
+    threads: int = 0,
+    runs: int | None = None,
+    budget: float = 10.0,
+    peaks: bool = True,
+    seed: int = 0,
+) -> ProfileReport:
+    """Show where the time of a model goes, by operator and by node; of two, side by side.
+
+    Every model runs in processes of its own, with the runtime's profiler and without it, block by
+    block; times are in seconds a run, and what recording adds to them is measured and taken off.
+    ``budget`` is in seconds a model, ``runs`` are the recorded ones of each process. ``peaks``
+    measures what the machine reaches, so that the report can say what could be gained. Print the
+    report to read it; ``report.save_html`` makes a page of it. A model that fails is told in its
+    part.
+
+    Raises ModelError for a file that is no model, for feeds that do not fit and where the second
+    model takes other inputs, BackendError where the target cannot be used here or does not record,
+    UsageError for options that it does not have.
+    """
+    models = [model] if after is None else [model, after]
+    with contextlib.ExitStack() as stack:
+        return profile_files(
+            [_file(each, number, stack) for number, each in enumerate(models)],
+            provider=provider,
+            threads=threads,
+            samples=None if samples is None else Path(samples),
+            effort=ProfileEffort(budget_s=budget, runs=runs, peaks=peaks),
+            seed=seed,
+        )
 
 
 def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:

@@ -54,12 +54,15 @@ class Paper:
         """Write a line."""
         self._stream.write(text + "\n")
 
-    def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Write rows: the first column to the left, all others to the right."""
+    def table(self, rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
+        """Write rows: the columns with these numbers to the left, all others to the right."""
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
-            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-            self.line("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+            cells = [
+                cell.ljust(width) if at in left else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            self.line("  ".join(cells).rstrip())
 
 
 def render_report(report: Report, paper: Paper) -> None:

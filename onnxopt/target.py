@@ -5,14 +5,15 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, dataclass_transform
+from typing import NamedTuple, Self, dataclass_transform
 
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.errors import BackendError
 from onnxopt.kernels import IntegerKernels
 
 Feeds = Mapping[str, np.ndarray]
@@ -20,6 +21,9 @@ Feeds = Mapping[str, np.ndarray]
 
 Outputs = dict[str, np.ndarray]
 """Arrays by output name."""
+
+EXECUTED = "executed.onnx"
+"""The file in which a target that records leaves the graph that its runtime runs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,48 @@ class Placement:
     provider: str
 
 
+class TensorRun(NamedTuple):
+    """A tensor that went through a node: its type as the runtime names it, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class NodeRun:
+    """What a runtime recorded of one execution of one node."""
+
+    node: str
+    op_type: str
+    provider: str
+    index: int
+    """The runtime's own number of the node, within its graph; -1 where it tells none."""
+    seconds: float
+    """As recorded, without the nodes of its own subgraphs."""
+    depth: int = 0
+    """How many nodes with subgraphs it runs inside."""
+    inner: int = 0
+    """How many nodes ran directly inside it."""
+    device_seconds: float = 0.0
+    """Of the kernels that it started on a device, where the runtime tells them apart."""
+    inputs: tuple[TensorRun, ...] = ()
+    outputs: tuple[TensorRun, ...] = ()
+    activation_bytes: int = 0
+    weight_bytes: int = 0
+    output_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelRun:
+    """What a runtime recorded of one run of a model: the nodes in the order in which they ended."""
+
+    seconds: float
+    """The whole run, as the runtime sees it."""
+    executor_seconds: float
+    """From the first node to the last, gaps included."""
+    nodes: list[NodeRun]
+
+
 class Session(abc.ABC):
     """A model that is loaded and ready to run; a context manager."""
 
@@ -68,6 +114,13 @@ class Session(abc.ABC):
     def device_seconds(self) -> float | None:
         """Return how long the last run took by the device's own clock; None where it has none."""
         return None
+
+    def recorded(self) -> Iterator[ModelRun]:
+        """Stop recording and return the runs so far, the first ones too, one at a time.
+
+        Raises BackendError where the session was not opened by a target that records.
+        """
+        raise BackendError("the session was opened without recording")
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -109,3 +162,11 @@ class Backend(abc.ABC):
 
         Raises BackendError when the target is missing or refuses the model.
         """
+
+    def recording(self, folder: Path) -> Backend:
+        """Return this target with sessions that record every node; files go to ``folder``.
+
+        A runtime that can write the graph it runs writes it there as ``executed.onnx``. Raises
+        BackendError for a target that cannot record.
+        """
+        raise BackendError(f"the target '{self.target().name}' does not record what its nodes take")

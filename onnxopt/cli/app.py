@@ -11,6 +11,7 @@ from onnxopt.cli.diff import diff
 from onnxopt.cli.doctor import doctor
 from onnxopt.cli.inspect import inspect
 from onnxopt.cli.optimize import optimize
+from onnxopt.cli.profile import profile
 from onnxopt.cli.quantize import quantize
 from onnxopt.errors import OnnxoptError
 
@@ -44,7 +45,10 @@ def app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (optimize, quantize, bench, compare, diff, inspect, passes, targets, doctor):
+    for command in (
+        *(optimize, quantize, bench, profile, compare, diff, inspect),
+        *(passes, targets, doctor),
+    ):
         commands.command()(command)
     return commands
 

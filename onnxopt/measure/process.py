@@ -24,18 +24,21 @@ _GONE: None = None
 _START = """
 from onnxopt._startup import import_onnx_ir
 import_onnx_ir()
-from onnxopt.measure.worker import main
+from {worker} import main
 main()
 """
 
 
 class Process:
-    """A worker that is started at once and killed at the end of the ``with`` block."""
+    """A worker that is started at once and killed at the end of the ``with`` block.
 
-    def __init__(self) -> None:
+    ``worker`` is the module whose ``main`` it runs.
+    """
+
+    def __init__(self, worker: str = "onnxopt.measure.worker") -> None:
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START],
+            [sys.executable, "-c", _START.format(worker=worker)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._noise,
@@ -59,9 +62,8 @@ class Process:
         self, model: Path, backend: Backend, cpus: Sequence[int], timeout_s: float
     ) -> dict[str, Any]:
         """Load a model on these cores; the reply has ``open_s`` and ``fallbacks``."""
-        value = base64.b64encode(pickle.dumps(backend)).decode()
-        request = {"do": "open", "model": str(model), "backend": value, "cpus": list(cpus)}
-        return self.ask(request, timeout_s)
+        place = on(backend, cpus)
+        return self.ask({"do": "open", "model": str(model), **place}, timeout_s)
 
     def feed(self, feeds: Path, timeout_s: float) -> dict[str, Any]:
         """Run once on each of the pickled feeds in a file; the reply has ``first_s``."""
@@ -117,3 +119,8 @@ class Process:
             with contextlib.suppress(OSError):
                 pipe.close()
         self._noise.close()
+
+
+def on(backend: Backend, cpus: Sequence[int]) -> dict[str, Any]:
+    """Return the part of a request that says where to work."""
+    return {"backend": base64.b64encode(pickle.dumps(backend)).decode(), "cpus": list(cpus)}

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from onnxopt.errors import OnnxoptError
+from onnxopt.errors import BackendError, OnnxoptError
 from onnxopt.measure.intervals import steady
 from onnxopt.target import Backend, Feeds, Session
 
@@ -49,14 +49,22 @@ class Worker:
             return self._warm(float(request["limit_s"]))
         return self._measured(int(request["runs"]), int(request["streams"]))
 
-    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+    def backend(self, request: dict[str, Any]) -> Backend:
+        """Go to the cores that a request names and return the target in it.
+
+        Raises BackendError where that cannot be used here.
+        """
         if request["cpus"] and sys.platform == "linux":
             os.sched_setaffinity(0, request["cpus"])
         # written by the process that started this one
         backend: Backend = pickle.loads(base64.b64decode(request["backend"]))
         why = type(backend).unavailable()  # imports the runtime, which is not the session's cost
         if why is not None:
-            return {"error": why}
+            raise BackendError(why)
+        return backend
+
+    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+        backend = self.backend(request)
         start = time.perf_counter()
         self._session = backend.open(Path(request["model"]))
         opened = time.perf_counter() - start
@@ -170,9 +178,8 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def serve(requests: TextIO, replies: TextIO) -> None:
+def serve(requests: TextIO, replies: TextIO, worker: Worker) -> None:
     """Answer requests until their stream ends."""
-    worker = Worker()
     gc.disable()
     spent = time.process_time()
     for request in _requests(requests):
@@ -195,9 +202,14 @@ def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
+    """Serve with a worker that times blocks of runs."""
+    work(Worker())
+
+
+def work(worker: Worker) -> None:
     """Serve on standard input and output; what a runtime prints goes to standard error."""
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     own.write(json.dumps({"ready": True}) + "\n")
     own.flush()
-    serve(sys.stdin, own)
+    serve(sys.stdin, own, worker)
