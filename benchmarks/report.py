@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common import RESULTS, read_results
+from measuring import summary as measuring
 from peers import ONNXOPT, PEERS
 from quality import correct
 
@@ -155,6 +156,17 @@ def calibration(said: dict[str, Any]) -> Lines:
     return [told, "", *table(head, rows), "", *table(peer, each)]
 
 
+def profiling(said: dict[str, Any]) -> Lines:
+    """Return what recording adds to a run, and how much of one the nodes explain."""
+    rows: list[list[object]] = [
+        [name, f["nodes"], short(f["slower"]), short(f["as_recorded"]), short(f["explained"])]
+        for name, f in said["models"].items()
+        if "nodes" in f
+    ]
+    head = ["model", "nodes that run", "run with recording", "nodes as recorded", "as told"]
+    return ["Times of a run without recording, one thread.", "", *table(head, rows)]
+
+
 SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "quality": ("Quality", [peers, quality]),
     "wall": ("Wall time of the whole process, seconds", [wall]),
@@ -164,6 +176,13 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),
     "difference": ("Graph difference", [difference]),
+    "profiling": ("Profiling", [profiling]),
+    "measuring_aa": ("Measuring: a model against itself", [measuring.aa]),
+    "measuring_planted": ("Measuring: a planted difference", [measuring.planted]),
+    "measuring_spinning": ("Measuring: a neighbour that spins", [measuring.spinning]),
+    "measuring_agreement": ("Measuring: agreement", [measuring.agreement]),
+    "measuring_coverage": ("Measuring: coverage", [measuring.coverage]),
+    "measuring_verdict": ("Measuring: time to a verdict", [measuring.verdict]),
 }
 
 
