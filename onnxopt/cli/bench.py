@@ -10,6 +10,8 @@ import typer
 from onnxopt.cli import bench_options as options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from onnxopt.measure import BenchReport
 
 
@@ -24,6 +26,7 @@ def bench(
     precision: options.Precision = 0.01,
     budget: options.Budget = 14.0,
     save: options.Save = None,
+    html: options.Html = None,
     against: options.Against = None,
     force: options.Force = False,
     as_json: options.AsJson = False,
@@ -41,8 +44,10 @@ def bench(
     from onnxopt.measure import Effort
     from onnxopt.measure.models import Matrix
     from onnxopt.measure.request import Request
-    from onnxopt.measure.saved import save as keep
+    from onnxopt.page import check
 
+    if html is not None:
+        check(html)
     matrix = Matrix(
         providers=tuple(provider or ["cpu"]),
         threads=tuple(threads or [0]),
@@ -61,8 +66,7 @@ def bench(
     )
     with bar("starting") as show:
         report = request.run(progress=show, tell=_warn)
-    if save is not None:
-        keep(report, save)
+    _keep(report, save, html)
     _show(report, as_json=as_json)
     if report.interrupted:
         raise KeyboardInterrupt
@@ -72,6 +76,16 @@ def bench(
 
 def _warn(fault: str) -> None:
     typer.echo(f"error: {fault}; going on without it", err=True)
+
+
+def _keep(report: BenchReport, save: Path | None, html: Path | None) -> None:
+    """Write the files that are wanted."""
+    from onnxopt.measure.saved import save as keep
+
+    if save is not None:
+        keep(report, save)
+    if html is not None:
+        report.page(("onnxopt", *sys.argv[1:])).save(html)
 
 
 def _show(report: BenchReport, *, as_json: bool) -> None:

@@ -62,6 +62,7 @@ Budget = Annotated[
 Save = Annotated[
     Path | None, typer.Option(help="Keep the run in a file, to hold later ones to it.")
 ]
+Html = Annotated[Path | None, typer.Option(help="Write a page with plots and tables.")]
 Against = Annotated[
     Path | None,
     typer.Option(help="A kept run: exit status 1 if the model is slower than it, for CI."),

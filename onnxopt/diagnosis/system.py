@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from onnxopt.diagnosis.child import Reply, ask
-from onnxopt.measure.host import Host, allowed_cpus
+from onnxopt.host import Host, allowed_cpus
 
 Distribution = importlib.metadata.Distribution
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from onnxopt.errors import OnnxoptError, UsageError
+from onnxopt.host import Host
 from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored
-from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import ALPHA, LOOKS_ALPHA, estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.records import Group, Inputs, Record, Variant

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from onnxopt.measure.host import allowed_cpus, file_text
+from onnxopt.host import allowed_cpus, file_text
 
 _BUSY_LIMIT = 0.10
 _STEAL_LIMIT = 0.02

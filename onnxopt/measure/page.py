@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.text import counted, time_text
-from onnxopt.page import Band, Interval, Page, Point, distribution, forest, lines
+from onnxopt.measure.verdict import Outcome
+from onnxopt.page import Band, Interval, Kind, Page, Point, distribution, forest, lines
 from onnxopt.render import bytes_text
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _TILES = 6
 _DRAWN = 12
 """Variants beyond which their distributions are no longer drawn below one another."""
+_KINDS: dict[Outcome | None, Kind] = {"faster": "ok", "slower": "warning"}
+"""How an outcome stands out."""
 _AXES = ("batch", "threads", "streams")
 
 
@@ -56,7 +59,7 @@ def _outcome(page: Page, report: BenchReport) -> None:
         if row.error is not None:
             page.say("problem", f"{row.label}: {row.error}")
         elif row.verdict:
-            page.say("ok", f"{row.label}: {row.verdict}")
+            page.say(_KINDS.get(row.outcome, "note"), f"{row.label}: {row.verdict}")
         for place in row.fallbacks:
             page.say("warning", f"{row.label}: some nodes run on {place}")
     for warning in report.warnings:

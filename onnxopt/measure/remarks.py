@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from onnxopt.measure.host import Host, allowed_cpus
+from onnxopt.host import Host, allowed_cpus
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.records import Group
 from onnxopt.measure.run import LEAST_LAUNCHES, Effort, crowd, needed_cpus

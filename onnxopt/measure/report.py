@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxopt.measure.host import Host
+from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import Percentile

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from onnxopt.errors import BackendError, UsageError
-from onnxopt.measure.host import allowed_cpus
+from onnxopt.host import allowed_cpus
 from onnxopt.measure.intervals import LOOKS_FROM
 from onnxopt.measure.load import Meter
 from onnxopt.measure.process import Process

@@ -11,7 +11,7 @@ or a plot is made. ``check`` says early, before anything long is run, whether th
 
 from onnxopt.page.bars import bars
 from onnxopt.page.distribution import distribution
-from onnxopt.page.document import Page, check
+from onnxopt.page.document import Kind, Page, check
 from onnxopt.page.families import family
 from onnxopt.page.forest import forest
 from onnxopt.page.graph import END, Edge, Node, graph, undrawn
@@ -25,6 +25,7 @@ __all__ = [
     "Ceiling",
     "Edge",
     "Interval",
+    "Kind",
     "Mark",
     "Node",
     "Page",

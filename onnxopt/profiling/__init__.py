@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onnxopt.errors import BackendError, ModelError
+from onnxopt.host import Host
 from onnxopt.measure.feeding import stored
-from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import Estimate, estimate
 from onnxopt.measure.load import Watch
 from onnxopt.measure.process import Process, on

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnxopt.errors import ModelError
+from onnxopt.host import allowed_cpus
 from onnxopt.io import load, save
 from onnxopt.measure.feeding import stored
-from onnxopt.measure.host import allowed_cpus
 from onnxopt.measure.process import Process
 from onnxopt.profiling.record import WORKER
 from onnxopt.profiling.regions import Step, steps

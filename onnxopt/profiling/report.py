@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from onnxopt.measure.host import Host
+from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
 from onnxopt.profiling.overhead import Charge

@@ -114,10 +114,13 @@ def test_an_interrupted_measurement_is_reported(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run.Measurement, "_launch", interrupted)
-    said = onnxopt("bench", file)
+    page, kept = file.with_suffix(".html"), file.with_suffix(".json")
+    said = onnxopt("bench", file, "--html", page, "--save", kept)
     assert (said.status, said.err) == (130, "interrupted\n")
     assert "0 runs, 0 processes each" in said.out
     assert ", interrupted" in said.out
+    assert "interrupted" in page.read_text(encoding="utf-8")
+    assert json.loads(kept.read_text(encoding="utf-8"))["interrupted"]
 
 
 def test_as_a_module(file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from onnxopt.diagnosis import Finding, System
 from onnxopt.diagnosis.child import Reply
-from onnxopt.measure.host import Host
+from onnxopt.host import Host
 
 RUNTIME = {
     "version": "1.31.1",

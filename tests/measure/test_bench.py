@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.host import allowed_cpus
 from onnxopt.measure import Effort, Variant, bench
 from onnxopt.measure.feeding import stored
-from onnxopt.measure.host import allowed_cpus
 from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
 from onnxopt.measure.worker import peak_bytes, settle

@@ -11,9 +11,9 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt.errors import ModelError, UsageError
+from onnxopt.host import Host
 from onnxopt.measure import BenchReport, Row, Variant
 from onnxopt.measure.gate import against
-from onnxopt.measure.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.models import Matrix

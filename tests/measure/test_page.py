@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from onnxopt.measure.host import Host
+from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.page import page_of
@@ -44,6 +44,7 @@ OTHER = dataclasses.replace(
     baseline="a.onnx",
     ratio=Estimate(0.5, 0.48, 0.52),
     noise=None,
+    outcome="faster",
     verdict="faster by 50.0 % (95 %: 48.0 to 52.0)",
 )
 BROKEN = Row(

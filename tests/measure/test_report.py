@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from onnxopt.measure.host import Host
+from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.percentiles import Percentile

@@ -1,4 +1,4 @@
-"""What a measurement was taken on, and how quiet it was there."""
+"""The machine that something runs on, as far as it matters to a latency."""
 
 from __future__ import annotations
 
