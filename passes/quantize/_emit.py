@@ -179,7 +179,7 @@ def with_room(weights: Params, activations: Params, bias: np.ndarray) -> Params:
     least = np.abs(bias.astype(np.float64)) / (INT32 / 2 * float(activations.scale))
     if weights.scale.ndim == 0:
         least = least.max(initial=0.0)
-    scale = np.maximum(weights.scale, least).astype(np.float32)
+    scale = np.asarray(np.maximum(weights.scale, least), np.float32)
     return dataclasses.replace(weights, scale=scale)
 
 

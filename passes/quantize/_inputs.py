@@ -24,7 +24,11 @@ ROOM = 256 << 20
 
 def matrix(layer: Layer) -> np.ndarray:
     """Return the weight as [groups, outputs, columns]: one row for each output channel."""
-    weight = _layers.contents(layer.weight)
+    return as_matrix(layer, _layers.contents(layer.weight))
+
+
+def as_matrix(layer: Layer, weight: np.ndarray) -> np.ndarray:
+    """Return what has the shape of a layer's weight as ``matrix`` does."""
     if layer.node.op_type == "Conv":
         groups = graph.attr_int(layer.node, "group", 1)
         return weight.reshape(groups, weight.shape[0] // groups, -1)

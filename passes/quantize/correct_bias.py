@@ -1,0 +1,145 @@
+"""Correct biases for the mean error that quantization makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context, Pass
+from onnxopt.passes.quantize import _inputs, _layers, _values
+from onnxopt.passes.quantize._layers import Layer
+from onnxopt.passes.quantize._plan import Choice, plan
+from onnxopt.quantization import ranges, types
+from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
+from onnxopt.quantization.params import fit, fit_array, rounded
+from onnxopt.quantization.stream import stream
+from onnxopt.quantization.types import TypeName
+
+
+class CorrectBias(Pass):
+    """Add to each bias what the quantized layer's output is too low by, in the mean.
+
+    ``b += W E[x] - W_q E[x_q]`` for each channel, the means taken over the samples; W_q are the
+    weights after rounding, and x_q the activations after rounding to their calibrated range, or x
+    itself where they have none. In a calibrated model, only those layers whose activations the
+    target will compute on integers; and only layers with a bias, or with room for one: Conv, Gemm,
+    and MatMul with an Add behind it. Source: Nagel et al., Data-Free Quantization, 2019.
+    """
+
+    lossless: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_samples: ClassVar[bool] = True
+
+    weights: TypeName = "int8"
+    """The type that the weights will have, symmetric."""
+    per_channel: bool = True
+    activations: TypeName = "uint8"
+    """The type that activations with a range will have, not symmetric."""
+    only: tuple[str, ...] = ()
+    """Patterns of node, output and operator names: nothing else will be quantized."""
+    skip: tuple[str, ...] = ()
+    """Patterns of what will stay in floating point."""
+
+    def run(self, model: ir.Model, context: Context) -> int:
+        """Return the number of biases that were corrected."""
+        layers = list(self._layers(model, context))
+        if not layers:
+            return 0
+        means = self._means(model, layers, context)
+        names = graph.Names(model)
+        changes = 0
+        for layer in layers:
+            pair = means.get(layer.node)
+            by = None if pair is None else self._error(layer, *pair)
+            if by is None or not by.any() or not np.isfinite(by).all():
+                continue
+            if context.gate.permit(self.name, layer.output.name or ""):
+                _add(model, layer, by, names)
+                changes += 1
+        return changes
+
+    def _layers(self, model: ir.Model, context: Context) -> Iterator[Layer]:
+        choice = Choice(only=self.only, skip=self.skip)
+        kernels = context.target.integer
+        planned = None
+        if kernels is not None and any(ranges.read(value) for value in _values.floats(model)):
+            planned = plan(model, kernels, choice).layers
+        for node in model.graph:
+            layer = _layers.read(node)
+            if layer is None or (layer.bias is None and node.op_type not in ("Conv", "Gemm")):
+                continue
+            if node in planned if planned is not None else choice.allows(node):
+                yield layer
+
+    def _means(
+        self, model: ir.Model, layers: list[Layer], context: Context
+    ) -> Mapping[ir.Node, tuple[np.ndarray, np.ndarray]]:
+        """Return the means of the columns of each layer, before and after rounding.
+
+        Both are [groups, columns], in float64.
+        """
+        random = np.random.default_rng(context.seed)
+        readers: dict[ir.Value, list[Layer]] = {}
+        for layer in layers:
+            readers.setdefault(layer.x, []).append(layer)
+        sums: dict[ir.Node, np.ndarray] = {}
+        counts: dict[ir.Node, int] = {}
+
+        def look(value: ir.Value, array: np.ndarray, _: int) -> None:
+            both = np.stack([array, self._rounded(value, array)])
+            for layer in readers[value]:
+                state = random.bit_generator.state
+                seen = []
+                for each in both:
+                    random.bit_generator.state = state  # the same positions of both
+                    seen.append(_inputs.columns(layer, each, random))
+                total = np.stack([part.sum(axis=1, dtype=np.float64) for part in seen])
+                sums[layer.node] = sums.get(layer.node, 0.0) + total
+                counts[layer.node] = counts.get(layer.node, 0) + seen[0].shape[1]
+
+        stream(model, list(readers), context, look, "means of activations")
+        return {
+            node: (total[0] / counts[node], total[1] / counts[node])
+            for node, total in sums.items()
+            if counts[node]
+        }
+
+    def _rounded(self, value: ir.Value, array: np.ndarray) -> np.ndarray:
+        found = ranges.read(value)
+        if found is None:
+            return array
+        return rounded(
+            array, fit(found.low, found.high, types.named(self.activations), symmetric=False)
+        )
+
+    def _error(self, layer: Layer, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return what the quantized layer's output is too low by: [channels]."""
+        weight = _layers.contents(layer.weight)
+        granularity: Granularity = PerAxis(axis=layer.axis) if self.per_channel else PerTensor()
+        params = fit_array(weight, types.named(self.weights), granularity, symmetric=True)
+        rows = _inputs.matrix(layer)
+        quantized = _inputs.as_matrix(layer, rounded(weight, params))
+        error = rows @ before[..., None] - quantized @ after[..., None]
+        return np.asarray(error.reshape(-1))
+
+
+def _add(model: ir.Model, layer: Layer, by: np.ndarray, names: graph.Names) -> None:
+    """Put a corrected bias in the place of a layer's."""
+    old = layer.bias
+    numbers = 0.0 if old is None else _layers.contents(old)
+    shape = by.shape if old is None else _layers.contents(old).shape
+    base = f"{layer.node.name or layer.output.name}_bias" if old is None else f"{old.name}"
+    made = graph.constant(
+        np.asarray(numbers + by.reshape(shape), np.float32), names.fresh(f"{base}_corrected")
+    )
+    model.graph.register_initializer(made)
+    node = layer.adds or layer.node
+    index = 2 if old is None else list(node.inputs).index(old)
+    node.resize_inputs(max(len(node.inputs), index + 1))
+    node.replace_input_with(index, made)
+    if old is not None and old.is_initializer() and not graph.used(old):
+        del model.graph.initializers[old.name or ""]
