@@ -83,6 +83,7 @@ class QuantizeReport:
             self._row(row, paper)
         samples = f"{self.calibrated_on} samples to calibrate, {self.compared_on} to compare"
         paper.line(f"{samples}; latency is a share of that of the model given")
+        paper.line(f"pipeline: {self.pipeline}")
         for note in self.notes:
             paper.line(f"note: {note}")
         paper.line(f"{self.chosen}: {self.why}")

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 
 from onnxopt import catalogue, graph, io, lossless
 from onnxopt.base import Context, Observer
 from onnxopt.costs import Costs
-from onnxopt.errors import ModelError
+from onnxopt.errors import BackendError, ModelError
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
 from onnxopt.ops import QUANTIZED
@@ -28,8 +27,7 @@ from onnxopt.quantizer.schemes import CHOSEN_FROM, Scheme, scheme_of
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.spec import write_value
-from onnxopt.target import Feeds
+from onnxopt.target import EXECUTED, Backend, Feeds
 
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
@@ -185,8 +183,8 @@ class _Quantization:
         costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
-        if self._request.target == "cpu":
-            ran = _executed(built.model)
+        ran = _executed(built.model, self._backend)
+        if ran is not None:
             tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
 
     def _measure(self, model: ir.Model, split: Split) -> None:
@@ -280,11 +278,15 @@ def _check_float(model: ir.Model) -> None:
         )
 
 
-def _executed(model: ir.Model) -> list[tuple[str, str]]:
-    """Return names and operators of the nodes that ONNX Runtime makes of a model."""
+def _executed(model: ir.Model, backend: Backend) -> list[tuple[str, str]] | None:
+    """Return names and operators of what a target makes of a model; None where it does not say."""
     with tempfile.TemporaryDirectory(prefix="onnxopt-") as name:
-        path, to = Path(name) / "model.onnx", Path(name) / "ran.onnx"
-        io.save(model, path)
-        with catalogue.backend(f"cpu{{save-optimized={write_value(str(to))}}}").open(path):
-            pass
-        return [(node.name, node.op_type) for node in onnx.load(to).graph.node]
+        folder = Path(name)
+        try:
+            with backend.recording(folder).open(model):
+                pass
+        except BackendError:
+            return None
+        if not (folder / EXECUTED).exists():
+            return None
+        return [(step.name or "", step.op_type) for step in io.load(folder / EXECUTED).graph]
