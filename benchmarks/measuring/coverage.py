@@ -1,8 +1,9 @@
 """Count how often 95 % intervals hold the truth, by simulation and on recorded traces.
 
-Simulated are blocks with normal and heavy tails, with outliers, drifting within a process, and with
-effects of processes that are normal, heavy-tailed or of two kinds; for fixed numbers of processes,
-and for a measurement that stops once it is precise. Of a recorded trace, launches are drawn at
+Simulated are a model, a rival that is as fast, and the model once more, as bench measures them:
+blocks with normal and heavy tails, with outliers, skewed, drifting within a process, and effects of
+processes that are normal, heavy-tailed or of two kinds; for fixed numbers of processes, and for a
+measurement that stops once it is precise. Of a recorded trace, launches are drawn at
 random, and in each launch it is random which process stands for which variant: then the true ratio
 is 1 whatever the machine did.
 """
@@ -16,9 +17,11 @@ from collections.abc import Callable
 import numpy as np
 from common import read_results, write_results
 
-from onnxopt.measure.intervals import ALPHA, LOOKS_ALPHA, LOOKS_FROM, estimate
+from onnxopt.measure.intervals import LOOKS_FROM, estimate, middle
 
 BLOCKS = 6
+LONGEST = 30
+"""Processes after which a measurement ends in any case."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 """Returns [processes, BLOCKS] of noise with a spread of about 1."""
 
@@ -48,10 +51,8 @@ def drift(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def skewed(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Ratios of two times that are only ever too long."""
-    long, other = rng.exponential(1, (2, count, BLOCKS))
-    difference: np.ndarray = long - other
-    return difference
+    """Blocks that are only ever too long."""
+    return rng.exponential(1, (count, BLOCKS))
 
 
 def of_two_kinds(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -75,22 +76,24 @@ EFFECTS: tuple[Draw, ...] = (of_many, of_heavy, of_two_kinds)
 
 def drawn(
     rng: np.random.Generator, noise: Draw, effect: Draw, size: float, count: int
-) -> np.ndarray:
-    """Return blocks of some processes, with effects of this size."""
-    return size * effect(rng, count) + noise(rng, count)
+) -> list[list[float]]:
+    """Return ratios of blocks of a rival to a model's two processes, with effects of this size."""
+    rival, base, twin = (size * effect(rng, count) + noise(rng, count) for _ in range(3))
+    ratios: list[list[float]] = (rival - (base + twin) / 2).tolist()
+    return ratios
 
 
-def holds(rows: np.ndarray, alpha: float) -> bool:
+def holds(rows: list[list[float]]) -> bool:
     """Say whether the interval holds 0."""
-    found = estimate(rows.tolist(), alpha)
+    found = estimate(rows)
     assert found is not None
     return found.low <= 0 <= found.high
 
 
-def stopped(rows: np.ndarray, wanted: float) -> bool:
+def stopped(rows: list[list[float]], wanted: float) -> bool:
     """Say whether the interval holds 0 at the first look at which it is narrow enough."""
     for count in range(LOOKS_FROM, len(rows) + 1):
-        found = estimate(rows[:count].tolist(), LOOKS_ALPHA)
+        found = estimate(rows[:count], looks=True)
         assert found is not None
         if found.high - found.low <= 2 * wanted:
             break
@@ -110,11 +113,11 @@ def simulate(trials: int) -> list[dict[str, object]]:
                 draw = functools.partial(drawn, rng, noise, effect, size)
                 said = {"noise": noise.__name__, "effect": effect.__name__, "size": size}
                 for count in (5, 6, 8, 12):
-                    held = sum(holds(draw(count), ALPHA) for _ in range(trials))
+                    held = sum(holds(draw(count)) for _ in range(trials))
                     rows.append({**said, "processes": count, "held": held / trials})
-                scale = float(np.std([np.mean(np.sort(r)[1:5]) for r in draw(2000)]))
-                for wanted in (0.4, 0.7, 1.0, 1.5):
-                    held = sum(stopped(draw(30), wanted * scale) for _ in range(trials))
+                scale = float(np.std(middle(np.array(draw(4000)))))
+                for wanted in (0.4, 0.7, 1.0, 1.5, 3.0):
+                    held = sum(stopped(draw(LONGEST), wanted * scale) for _ in range(trials))
                     rows.append({**said, "precision": wanted, "held": held / trials})
     return rows
 
@@ -128,10 +131,10 @@ def on_traces(trials: int) -> list[dict[str, object]]:
         launches = [_equal([part[at] for part in logs]) for at in range(len(logs[0]))]
         held = {"5": 0, "8": 0, "stopping at 1 %": 0}
         for _ in range(trials):
-            drawn = [_ratio(launches[at], rng) for at in rng.choice(len(launches), 12)]
-            held["5"] += _held(drawn[:5], ALPHA)
-            held["8"] += _held(drawn[:8], ALPHA)
-            held["stopping at 1 %"] += _stop_held(drawn)
+            ratios = [_ratio(launches[at], rng) for at in rng.choice(len(launches), 12)]
+            held["5"] += holds(ratios[:5])
+            held["8"] += holds(ratios[:8])
+            held["stopping at 1 %"] += stopped(ratios, 0.01)
         found = {name: count / trials for name, count in held.items()}
         rows.append({"model": trace["model"], "load": trace["load"], **found})
     return rows
@@ -146,21 +149,6 @@ def _ratio(launch: np.ndarray, rng: np.random.Generator) -> list[float]:
     one, base, twin = rng.permutation(launch)
     ratio: list[float] = (one - (base + twin) / 2).tolist()
     return ratio
-
-
-def _held(rows: list[list[float]], alpha: float) -> bool:
-    found = estimate(rows, alpha)
-    assert found is not None
-    return found.low <= 0 <= found.high
-
-
-def _stop_held(rows: list[list[float]]) -> bool:
-    for count in range(LOOKS_FROM, len(rows) + 1):
-        found = estimate(rows[:count], LOOKS_ALPHA)
-        assert found is not None
-        if found.high - found.low <= 0.02:
-            break
-    return found.low <= 0 <= found.high
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.host import Host
 from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored
-from onnxopt.measure.intervals import ALPHA, LOOKS_ALPHA, estimate
+from onnxopt.measure.intervals import estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.records import Group, Inputs, Record, Variant
 from onnxopt.measure.remarks import notes, warnings
@@ -97,7 +97,6 @@ class _Session:
     ) -> None:
         self._groups, self._effort, self._seed = groups, effort, seed
         self._progress, self._force = progress, force
-        self._alpha = LOOKS_ALPHA if effort.looks else ALPHA
         self._watch = Watch()
         self._start = time.monotonic()
         self._finals: dict[int, Group] = {}
@@ -110,7 +109,7 @@ class _Session:
         except KeyboardInterrupt:
             interrupted = True
         quiet, seconds, host = self._watch.read(), time.monotonic() - self._start, Host.here()
-        reading = Reading(alpha=self._alpha, quiet=quiet, force=self._force)
+        reading = Reading(looks=self._effort.looks, quiet=quiet, force=self._force)
         rows = [
             row
             for at, group in enumerate(self._groups)
@@ -149,7 +148,7 @@ class _Session:
 
     def _best(self, group: Group) -> Group | None:
         """Return the best of several rivals, if it seems faster, to be measured again."""
-        reading = Reading(alpha=self._alpha, quiet=Quiet(others=0, steal=0), force=True)
+        reading = Reading(looks=self._effort.looks, quiet=Quiet(others=0, steal=0), force=True)
         noise, found = reading.noise(group), []
         for record in group.records[1:] if len(group.records) > 2 else []:
             ratio = reading.ratio(group, record)
@@ -172,5 +171,5 @@ class _Session:
             alive = [record for record in group.records[1:] if record.error is None]
             rows = [group.ratios(record) for record in alive]
             rows = rows or [list(map(list, group.baseline.latencies()))]
-            found += [estimate(row, self._alpha) for row in rows]
+            found += [estimate(row, looks=self._effort.looks) for row in rows]
         return all(e is not None and e.high - e.low <= 2 * wanted for e in found)

@@ -11,12 +11,13 @@ import numpy as np
 
 ALPHA = 0.05
 """The error that a 95 % interval may make."""
-LOOKS_ALPHA = 0.035
+FIRST_LOOK_ALPHA, LATER_LOOKS_ALPHA = 0.045, 0.033
 """The error left for the interval itself where a measurement may stop once it is narrow.
 
-Stopping then favours processes that happen to agree, which costs up to 2.5 points of coverage (Chow
-and Robbins, 1965; Starr, 1966). Whether to stop depends on how far the figures scatter and never on
-which way they point, so nothing else has to be paid for looking.
+Stopping then favours processes that happen to agree, which would cost up to 2.5 points of coverage
+at the later looks (Chow and Robbins, 1965; Starr, 1966). Whether to stop depends on how far the
+figures scatter and never on which way they point, so nothing else has to be paid for looking.
+benchmarks/measuring/coverage.py counts what comes of it.
 """
 LOOKS_FROM = 5
 """Processes before the first look, and the least that a measurement starts."""
@@ -44,7 +45,7 @@ class Estimate:
         return max(abs(self.low), abs(self.high))
 
 
-def estimate(processes: Sequence[Sequence[float]], alpha: float = ALPHA) -> Estimate | None:
+def estimate(processes: Sequence[Sequence[float]], *, looks: bool = False) -> Estimate | None:
     """Estimate the middle of what was measured: a row a process, a number a block.
 
     A process is one draw of memory layout and clock, so processes are what the interval counts: it
@@ -54,8 +55,8 @@ def estimate(processes: Sequence[Sequence[float]], alpha: float = ALPHA) -> Esti
     processes on; it is benchmarks/measuring/coverage.py that counts. A bootstrap over processes
     and blocks held it in 92 to 98 %, and was no narrower from five processes on.
 
-    Returns None without two blocks in some process. One process alone says nothing about others:
-    its interval is the blocks' own.
+    ``looks`` says that the width decided when to stop. Returns None without two blocks in some
+    process. One process alone says nothing about others: its interval is the blocks' own.
     """
     rows = [np.asarray(row, dtype=np.float64) for row in processes if len(row) >= 2]
     if not rows:
@@ -67,8 +68,13 @@ def estimate(processes: Sequence[Sequence[float]], alpha: float = ALPHA) -> Esti
         centres = np.array([float(middle(row)) for row in rows])
         value, freedom = float(centres.mean()), len(rows) - 1
         error = float(centres.std(ddof=1)) / math.sqrt(len(rows))
+    alpha = _looks_alpha(len(rows)) if looks else ALPHA
     half = student_quantile(1 - alpha / 2, freedom) * error
     return Estimate(value, value - half, value + half)
+
+
+def _looks_alpha(processes: int) -> float:
+    return FIRST_LOOK_ALPHA if processes <= LOOKS_FROM else LATER_LOOKS_ALPHA
 
 
 def middle(values: np.ndarray) -> np.ndarray:

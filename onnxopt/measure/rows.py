@@ -25,22 +25,22 @@ _BUSY = "the machine was too busy to tell: stop what else runs, or take it as it
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How recorded figures are read: the error that intervals make, and on what machine."""
+    """How recorded figures are read: whether their scatter ended it, and on what machine."""
 
-    alpha: float
+    looks: bool
     quiet: Quiet
     force: bool
     """Claim something on a busy machine as well."""
 
     def ratio(self, group: Group, record: Record) -> Estimate | None:
         """Estimate the logarithm of a variant's time over the baseline's."""
-        return estimate(group.ratios(record), self.alpha) if record.error is None else None
+        return estimate(group.ratios(record), looks=self.looks) if record.error is None else None
 
     def noise(self, group: Group) -> Estimate | None:
         """Estimate the logarithm of the baseline's time over its own."""
         if group.twin is None:
             return None
-        return estimate(group.twin.against(group.baseline), self.alpha)
+        return estimate(group.twin.against(group.baseline), looks=self.looks)
 
     def verdict(self, ratio: Estimate, noise: Estimate | None) -> Verdict:
         """Say what a ratio shows, or that nothing can be told here."""
@@ -67,9 +67,9 @@ def rows_of(group: Group, final: Group | None, reading: Reading) -> list[Row]:
 
 def _measured(record: Record, reading: Reading) -> Row:
     variant = record.variant
-    median = estimate(record.latencies(), reading.alpha)
-    pace = estimate(record.paces(), reading.alpha) if variant.streams > 1 else None
-    device = estimate(record.devices(), reading.alpha)
+    median = estimate(record.latencies(), looks=reading.looks)
+    pace = estimate(record.paces(), looks=reading.looks) if variant.streams > 1 else None
+    device = estimate(record.devices(), looks=reading.looks)
     times = [time for process in record.times() for block in process for time in block]
     return Row(
         label=variant.label,

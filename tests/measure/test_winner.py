@@ -66,7 +66,7 @@ def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:
         recorded(other, *flat),
     )
     again = group(tmp_path, recorded(base, *flat), recorded(lucky, *flat[::-1]))
-    reading = Reading(alpha=0.05, quiet=CALM, force=False)
+    reading = Reading(looks=False, quiet=CALM, force=False)
     row = rows_of(first, again, reading)[1]
     assert row.chosen is not None
     assert row.chosen.value == pytest.approx(0.95)
@@ -91,7 +91,7 @@ def test_on_a_busy_machine_nothing_is_claimed(
         recorded(fake("b", 1), *(0.8 * second for second in flat)),
     )
     quiet = Quiet(others=others, steal=0.0)
-    row = rows_of(both, None, Reading(alpha=0.05, quiet=quiet, force=force))[1]
+    row = rows_of(both, None, Reading(looks=False, quiet=quiet, force=force))[1]
     assert row.outcome == outcome
     assert row.ratio is not None
     assert ("too busy" in row.verdict) is (outcome == "unknown")
