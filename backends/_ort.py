@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from onnxopt.target import EXECUTED, Backend
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+    from onnxopt.backends._cudart import Clock
 
 Optimization = Literal["off", "basic", "extended", "all"]
 
@@ -62,19 +65,25 @@ class OrtBackend(Backend):
         why = missing(provider)
         if why is not None:
             raise BackendError(why)
-        try:
-            session, weights = self._create(model, provider, settings)
-        except BackendError:
-            if self.record is None or self.save_optimized is None:
-                raise
-            # no file can hold the graph: too large, or compiled by the provider
-            return dataclasses.replace(self, save_optimized=None).open(model)
-        if provider not in session.get_providers():
-            raise BackendError(
-                f"{provider} did not start although onnxruntime has it: a driver or a library "
-                f"of the device is missing, see {HELP}"
-            )
-        opened = self.session(session, weights)
+        with contextlib.ExitStack() as stack:
+            clock = self.clock()
+            if clock is not None:
+                stack.callback(clock.close)
+                settings = {**settings, **clock.settings()}
+            try:
+                session, weights = self._create(model, provider, settings)
+            except BackendError:
+                if self.record is None or self.save_optimized is None:
+                    raise
+                # no file can hold the graph: too large, or compiled by the provider
+                return dataclasses.replace(self, save_optimized=None).open(model)
+            if provider not in session.get_providers():
+                raise BackendError(
+                    f"{provider} did not start although onnxruntime has it: a driver or a library "
+                    f"of the device is missing, see {HELP}"
+                )
+            stack.pop_all()
+        opened = self.session(session, weights, clock)
         opened.records = self.record is not None
         return opened
 
@@ -82,9 +91,15 @@ class OrtBackend(Backend):
         """Return this target with the runtime's profiler on, and the graph it runs in a file."""
         return dataclasses.replace(self, record=folder, save_optimized=folder / EXECUTED)
 
-    def session(self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue]) -> OrtSession:
+    def clock(self) -> Clock | None:
+        """Return the device's clock, where there is one and it is to be read."""
+        return None
+
+    def session(
+        self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue], clock: Clock | None
+    ) -> OrtSession:
         """Wrap what the runtime opened."""
-        return OrtSession(session, self.provider_settings()[0], weights)
+        return OrtSession(session, self.provider_settings()[0], weights, clock=clock)
 
     def _create(
         self, model: ir.Model | Path, provider: str, settings: Mapping[str, str]

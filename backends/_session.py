@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from onnxopt.target import Feeds, ModelRun, Outputs, Placement, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+    from onnxopt.backends._cudart import Clock
 
 _UNKNOWN_TO_NUMPY = {
     "tensor(bfloat16)": ir.DataType.BFLOAT16,
@@ -35,9 +38,15 @@ class OrtSession(Session):
     """Whether the runtime's profiler is on."""
 
     def __init__(
-        self, session: ort.InferenceSession, provider: str, weights: Sequence[ort.OrtValue]
+        self,
+        session: ort.InferenceSession,
+        provider: str,
+        weights: Sequence[ort.OrtValue],
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self._session: ort.InferenceSession | None = session
+        self._clock = clock
         self._provider = provider
         self._weights = weights
         self._inputs = [value.name for value in session.get_inputs()]
@@ -62,11 +71,18 @@ class OrtSession(Session):
         session = self.raw
         self._check(feeds, names)
         try:
-            values = self._by_bits_run(names, feeds) if self._by_bits else session.run(names, feeds)
+            with self._clock or contextlib.nullcontext():
+                values = (
+                    self._by_bits_run(names, feeds) if self._by_bits else session.run(names, feeds)
+                )
         except runtime_errors() as error:
             kind = ModelError if _feeds_at_fault(error) else BackendError
             raise kind(f"the model does not run on these inputs: {one_line(error)}") from error
         return dict(zip(names, values, strict=True))
+
+    def device_seconds(self) -> float | None:
+        """Return how long the last run took by the device's clock; None where it has none."""
+        return None if self._clock is None else self._clock.seconds()
 
     def _check(self, feeds: Feeds, names: Sequence[str]) -> None:
         known = {*self._inputs, *self._optional}
@@ -113,6 +129,9 @@ class OrtSession(Session):
         """Free the session, its threads and its weights."""
         self._session = None
         self._weights = ()
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
 
 
 def _consumed(path: Path) -> Iterator[ModelRun]:

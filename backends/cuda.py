@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 from collections.abc import Sequence
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING, Literal
 import onnx_ir as ir
 
 from onnxopt.backends._bound import BoundSession
+from onnxopt.backends._cudart import CudaClock, library
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._session import OrtSession
+from onnxopt.errors import BackendError
 from onnxopt.target import Target
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from onnxopt.backends._cudart import Clock
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -41,6 +45,8 @@ class Cuda(OrtBackend):
     """Let convolutions work with channels last."""
     memory_limit: int | None = None
     """Bytes that the arena may hold."""
+    device_time: bool = False
+    """Read the device's clock at every run, which takes a stream that the session keeps to."""
 
     @classmethod
     def target(cls) -> Target:
@@ -70,20 +76,61 @@ class Cuda(OrtBackend):
             settings["gpu_mem_limit"] = str(self.memory_limit)
         return PROVIDER, settings
 
+    def timed(self) -> Cuda:
+        """Return the target with the device's clock read, where CUDA's runtime library is found."""
+        _preload()
+        if missing(PROVIDER) is not None or library() is None:
+            return self
+        return dataclasses.replace(self, device_time=True)
+
+    def alone(self) -> str | None:
+        """Say that buffers, a graph's among them, and the clock are one caller's at a time."""
+        options = {
+            "cuda-graph": self.cuda_graph,
+            "io-binding": self.io_binding,
+            "device-time": self.device_time,
+        }
+        taken = next((name for name, wanted in options.items() if wanted), None)
+        return taken and f"cuda with {taken} serves one caller at a time"
+
+    def clock(self) -> CudaClock | None:
+        """Return events on a stream of the device, where they are asked for."""
+        if not self.device_time:
+            return None
+        cuda = library()
+        if cuda is None:
+            raise BackendError(
+                "CUDA's runtime library (libcudart) is not found, so the device cannot be timed: "
+                'pip install "onnxruntime-gpu[cuda,cudnn]", or leave device-time out'
+            )
+        return CudaClock(cuda, self.device)
+
     def open(self, model: ir.Model | Path) -> OrtSession:
         """Load a model, after CUDA's libraries from their Python wheels where those are used."""
-        if self.unavailable() is None:
-            import onnxruntime as ort
-
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
-                ort.preload_dlls()
+        _preload()
         return super().open(model)
 
-    def session(self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue]) -> OrtSession:
+    def session(
+        self, session: ort.InferenceSession, weights: Sequence[ort.OrtValue], clock: Clock | None
+    ) -> OrtSession:
         """Bind buffers on the GPU where options ask for them."""
         if self.io_binding or self.cuda_graph:
             place = ("cuda", self.device)
             return BoundSession(
-                session, PROVIDER, weights, device=place, fixed_outputs=self.cuda_graph
+                session,
+                PROVIDER,
+                weights,
+                device=place,
+                fixed_outputs=self.cuda_graph,
+                clock=clock,
             )
-        return super().session(session, weights)
+        return super().session(session, weights, clock)
+
+
+def _preload() -> None:
+    """Load CUDA's libraries from their Python wheels, where the runtime uses those."""
+    if missing(PROVIDER) is None:
+        import onnxruntime as ort
+
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
+            ort.preload_dlls()

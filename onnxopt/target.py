@@ -156,6 +156,17 @@ class Backend(abc.ABC):
     def unavailable(cls) -> str | None:
         """Say why this target cannot be used here and how to get it; None when it can."""
 
+    def timed(self) -> Backend:
+        """Return the target with its device's clock read at every run, if it has one.
+
+        Its sessions serve one caller at a time.
+        """
+        return self
+
+    def alone(self) -> str | None:
+        """Say why a session serves one caller at a time; None when it serves several at once."""
+        return None
+
     @abc.abstractmethod
     def open(self, model: ir.Model | Path) -> Session:
         """Load a model, or the file of one.

@@ -13,13 +13,13 @@ Models = Annotated[list[Path], typer.Argument(help="Models; the first is the bas
 Providers = Annotated[
     list[str] | None,
     typer.Option(
-        help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime [default: cpu]. "
-        "Give it again to measure on both; one model is then compared with itself."
+        help="A target, 'cpu{spinning=false}', or a provider of ONNX Runtime. Give it again to "
+        "measure on both; one model is then compared with itself. [default: cpu]"
     ),
 ]
 Threads = Annotated[
     list[int] | None,
-    typer.Option(min=0, help="Threads; 0 is one per physical core [default: 0]. Repeatable."),
+    typer.Option(min=0, help="Threads; 0 is one per physical core. Repeatable. [default: 0]"),
 ]
 Batches = Annotated[
     list[int] | None,
@@ -46,8 +46,8 @@ Precision = Annotated[
     typer.Option(
         parser=share,
         metavar="SHARE",
-        show_default="1%",
-        help="Stop once every ratio is known to within this, to either side.",
+        show_default=False,
+        help="Stop once every ratio is known to within this, to either side. [default: 1%]",
     ),
 ]
 Budget = Annotated[
@@ -55,8 +55,9 @@ Budget = Annotated[
     typer.Option(
         parser=seconds,
         metavar="TIME",
-        show_default="14s",
-        help="Stop after this time, 60s or 2m; five processes a model start in any case.",
+        show_default=False,
+        help="Stop after this time, 60s or 2m; five processes a model start in any case. "
+        "[default: 14s]",
     ),
 ]
 Save = Annotated[

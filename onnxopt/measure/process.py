@@ -59,11 +59,20 @@ class Process:
         self._reply(timeout_s)
 
     def open(
-        self, model: Path, backend: Backend, cpus: Sequence[int], timeout_s: float
+        self,
+        model: Path,
+        backend: Backend,
+        cpus: Sequence[int],
+        timeout_s: float,
+        *,
+        timed: bool = False,
     ) -> dict[str, Any]:
-        """Load a model on these cores; the reply has ``open_s`` and ``fallbacks``."""
+        """Load a model on these cores; the reply has ``open_s`` and ``fallbacks``.
+
+        ``timed`` reads the device's clock as well, where there is one.
+        """
         place = on(backend, cpus)
-        return self.ask({"do": "open", "model": str(model), **place}, timeout_s)
+        return self.ask({"do": "open", "model": str(model), "timed": timed, **place}, timeout_s)
 
     def feed(self, feeds: Path, timeout_s: float) -> dict[str, Any]:
         """Run once on each of the pickled feeds in a file; the reply has ``first_s``."""

@@ -86,6 +86,9 @@ class Record:
     def __post_init__(self) -> None:
         """Take over what is known beforehand."""
         self.error = self.error or self.variant.fault
+        why = self.variant.backend.alone() if self.variant.streams > 1 else None
+        if self.error is None and why is not None:
+            self.error = f"{why}: measure it with one stream"
 
     def compared(self, block: Block) -> float:
         """Return the number by which variants are compared: the pace where streams overlap."""

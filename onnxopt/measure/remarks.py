@@ -56,7 +56,8 @@ def notes(groups: list[Group], effort: Effort, seconds: float) -> list[str]:
         )
     if any(record.devices() != [[]] * len(record.launches) for g in groups for record in g.records):
         found.append(
-            "device time is between events on the run's own stream; "
-            "every run ends once the stream is idle, so end to end includes waiting for it"
+            "device time is between two events on the session's stream, before and after a run; "
+            "the median is end to end: feeds and results are on the host, and every run ends once "
+            "the stream is idle"
         )
     return found

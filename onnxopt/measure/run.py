@@ -143,7 +143,9 @@ class Measurement:
         """Open and warm up; return how many runs of each stream make a block."""
         variant, limit = record.variant, self._effort.timeout_s
         process.ready(limit)
-        opened = process.open(variant.model, variant.backend, cpus_of(variant), limit)
+        opened = process.open(
+            variant.model, variant.backend, cpus_of(variant), limit, timed=variant.streams == 1
+        )
         fed = process.feed(group.feeds, limit)
         warmed = process.ask({"do": "warm", "limit_s": self._effort.warm_s}, limit)
         record.opens.append(opened["open_s"])

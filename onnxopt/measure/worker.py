@@ -65,6 +65,8 @@ class Worker:
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         backend = self.backend(request)
+        if request["timed"]:
+            backend = backend.timed()
         start = time.perf_counter()
         self._session = backend.open(Path(request["model"]))
         opened = time.perf_counter() - start

@@ -11,6 +11,7 @@ from typing import get_args
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
 from onnxopt.backends._bound import BoundSession
@@ -243,6 +244,45 @@ def test_bound_buffers_give_the_same_numbers(fixed_outputs: bool) -> None:
         results = [(rows(n), bound.run({"x": rows(n)})["y"]) for n in (2, 2, 3, 1, 3)]
     for x, y in results:
         np.testing.assert_allclose(y, expected(x), 1e-4)
+
+
+def test_every_set_of_buffers_is_recorded_as_a_graph_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Cpu().open(dense_model()) as plain:
+        bound = BoundSession(
+            plain.raw, "CPUExecutionProvider", [], device=("cpu", 0), fixed_outputs=True
+        )
+        graphs: list[int] = []
+        run = plain.raw.run_with_iobinding
+
+        def noted(binding: ort.IOBinding, options: ort.RunOptions) -> None:
+            graphs.append(int(options.get_run_config_entry("gpu_graph_id")))
+            run(binding, options)
+
+        monkeypatch.setattr(plain.raw, "run_with_iobinding", noted)
+        for n in (2, 2, 3, 2):
+            bound.run({"x": rows(n)})
+    assert graphs == [-1, 1, 1, -1, 2, -1, 3]
+
+
+def test_what_a_graph_cannot_hold_is_refused() -> None:
+    x = tensor("x", ir.DataType.BFLOAT16, (4,))
+    node = ir.Node("", "Identity", [x], outputs=[tensor("y", ir.DataType.BFLOAT16, (4,))])
+    with Cpu().open(single(node, [x])) as plain:
+        bound = BoundSession(
+            plain.raw, "CPUExecutionProvider", [], device=("cpu", 0), fixed_outputs=True
+        )
+        with pytest.raises(BackendError, match="leave cuda-graph out"):
+            bound.run({"x": np.zeros(4, ml_dtypes.bfloat16)})
+
+
+def test_cuda_says_what_keeps_it_to_one_caller() -> None:
+    assert Cuda().alone() is None
+    found = [Cuda(cuda_graph=True), Cuda(io_binding=True), Cuda(device_time=True)]
+    names = ["cuda-graph", "io-binding", "device-time"]
+    said = [f"cuda with {name} serves one caller at a time" for name in names]
+    assert [backend.alone() for backend in found] == said
 
 
 def test_a_closed_session_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -25,6 +26,11 @@ class Fake(Backend):
     log: Path | None = None
     threads: int = 1
     seconds: float = 0.001
+    device_seconds: float | None = None
+    """What the device's clock tells, once it is read."""
+    clocked: bool = False
+    buffers: bool = False
+    """Serve one caller at a time."""
 
     @classmethod
     def target(cls) -> Target:
@@ -34,17 +40,27 @@ class Fake(Backend):
     def unavailable(cls) -> str | None:
         return None
 
+    def timed(self) -> Fake:
+        return dataclasses.replace(self, clocked=self.device_seconds is not None)
+
+    def alone(self) -> str | None:
+        return "the fake serves one caller at a time" if self.buffers or self.clocked else None
+
     def open(self, model: ir.Model | Path) -> Session:
         if self.fault == "refuse":
             raise BackendError("the fake refuses 'model'")
         if self.fault == "crash":
             os.kill(os.getpid(), signal.SIGABRT)
-        return FakeSession(self.fault, self.log, self.seconds)
+        device = self.device_seconds if self.clocked else None
+        return FakeSession(self.fault, self.log, self.seconds, device)
 
 
 class FakeSession(Session):
-    def __init__(self, fault: Fault, log: Path | None, seconds: float) -> None:
+    def __init__(
+        self, fault: Fault, log: Path | None, seconds: float, device_seconds: float | None
+    ) -> None:
         self._fault, self._log, self._runs, self._seconds = fault, log, 0, seconds
+        self._device_seconds = device_seconds
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         start = time.monotonic()
@@ -58,6 +74,9 @@ class FakeSession(Session):
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(f"{os.getpid()} {start!r} {time.monotonic()!r}\n")
         return {"y": np.zeros(1)}
+
+    def device_seconds(self) -> float | None:
+        return self._device_seconds
 
     def close(self) -> None:
         pass

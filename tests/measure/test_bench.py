@@ -235,6 +235,29 @@ def test_the_command(path: Path, tmp_path: Path) -> None:
     assert isinstance(missing.exception, ModelError)
 
 
+def test_time_on_the_device_stands_beside_end_to_end() -> None:
+    backend = Fake(device_seconds=0.0004)
+    variants = [
+        Variant(label="one", model=Path("none"), backend=backend, group="one"),
+        Variant(label="three", model=Path("none"), backend=backend, streams=3, group="three"),
+        Variant(label="host", model=Path("none"), backend=Fake(), group="host"),
+    ]
+    effort = Effort(launches=1, blocks=3, block_s=0.01, stream_block_s=0.02, warm_s=0.02)
+    report = bench(variants, feeds=[{}], effort=effort)
+    one, three, host = report.rows
+    assert [row.error for row in report.rows] == [None] * 3
+    assert one.device is not None
+    assert one.median is not None
+    assert one.device.value == pytest.approx(0.0004)
+    assert one.median.value >= 0.001
+    assert three.device is None  # streams would have to share the clock
+    assert host.device is None
+    lines = str(report).splitlines()
+    assert "on device" in lines[0]
+    assert "400 us" in next(line for line in lines if line.startswith("one"))
+    assert sum("the stream is idle" in line for line in lines) == 1
+
+
 def test_labels_tell_paths_apart() -> None:
     assert labels([Path("a/m.onnx"), Path("b/m.onnx")]) == ["a/m.onnx", "b/m.onnx"]
     assert labels([Path("x/a.onnx"), Path("x/b.onnx")]) == ["a.onnx", "b.onnx"]

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt.backends.cpu import Cpu
+from onnxopt.backends.cuda import Cuda
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.measure import Effort, Inputs, Variant, bench
 from onnxopt.measure.feeding import feeds_for
@@ -132,3 +133,21 @@ def test_a_stream_that_fails_is_told() -> None:
     effort = Effort(launches=1, blocks=3, stream_block_s=0.2, warm_s=0.02, timeout_s=30)
     (row,) = bench([broken], feeds=[{}], effort=effort).rows
     assert "status 7" in (row.error or "")
+
+
+def test_what_serves_one_caller_is_not_measured_with_several() -> None:
+    broken = Variant(label="a", model=Path("none"), backend=Fake(buffers=True), streams=2)
+    (row,) = bench([broken], feeds=[{}], effort=ONCE).rows
+    assert row.error == "the fake serves one caller at a time: measure it with one stream"
+    assert row.median is None
+
+
+def test_cuda_is_compared_with_its_buffers_bound_and_a_graph(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cuda, "unavailable", classmethod(lambda cls: None))
+    providers = ("cuda", "cuda{io-binding}", "cuda{cuda-graph}")
+    found = variants_of([path], Matrix(providers=providers))
+    assert [v.backend for v in found] == [Cuda(), Cuda(io_binding=True), Cuda(cuda_graph=True)]
+    assert len({v.group for v in found}) == 1
+    assert [v.label for v in found] == [f"model.onnx, {provider}" for provider in providers]
