@@ -1,7 +1,8 @@
-"""Count how often a model is called different from itself, every second time under load.
+"""Count how often a model is called different from itself, half of the time under load.
 
-Five corpus models in turn, each against the same file. Under load the verdict is asked for with
-``--force``, since on a machine that busy bench would rather say nothing.
+Five corpus models in turn, each against the same file. Under load two comparisons go on at once,
+each on a CPU of its own, with two neighbours that come and go on both; the verdict is asked for
+with ``--force``, since on a machine that busy bench would rather say nothing.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 from measuring.runs import MODELS, Entry, background, bench, model, options, resume, shares
 
 
+def loaded(number: int) -> bool:
+    """Say whether a comparison goes on under load: two of every four."""
+    return number % 4 >= 2
+
+
 def compare(number: int) -> Entry:
     """Measure one model against itself."""
-    name, load = MODELS[number // 2 % len(MODELS)], bool(number % 2)
-    file = model(name)
-    with background(load):
-        report = bench(file, file, "--threads", 1, "--seed", number, "--force")
+    name, load = MODELS[number // 4 % len(MODELS)], loaded(number)
+    file, cpu = model(name), number % 2 if load else None
+    with background(load and number % 2 == 0):
+        report = bench(file, file, "--threads", 1, "--seed", number, "--force", cpu=cpu)
     first, second = report["rows"]
     return {
         "model": name,
@@ -30,4 +36,4 @@ def compare(number: int) -> Entry:
 
 
 if __name__ == "__main__":
-    resume("measuring_aa", options(__doc__, 200), compare)
+    resume("measuring_aa", options(__doc__, 200), compare, lambda at: 2 if loaded(at) else 1)

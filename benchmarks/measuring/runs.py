@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import multiprocessing
@@ -41,12 +42,27 @@ def options(about: str | None, least: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def resume(name: str, chosen: argparse.Namespace, run: Callable[[int], Entry]) -> list[Entry]:
-    """Do the runs that are missing, each by its number; the file is written after each."""
+def _alone(number: int) -> int:
+    del number
+    return 1
+
+
+def resume(
+    name: str,
+    chosen: argparse.Namespace,
+    run: Callable[[int], Entry],
+    together: Callable[[int], int] = _alone,
+) -> list[Entry]:
+    """Do the runs that are missing, each by its number; the file is written after each.
+
+    ``together`` says how many runs go on at the same time from a number on.
+    """
     done: list[Entry] = [] if chosen.again else read_results(name).get("runs", [])
     end = time.monotonic() + chosen.seconds
     while len(done) < chosen.count and time.monotonic() < end:
-        done.append(run(len(done)))
+        numbers = range(len(done), len(done) + together(len(done)))
+        with concurrent.futures.ThreadPoolExecutor(len(numbers)) as pool:
+            done += pool.map(run, numbers)
         print(len(done), json.dumps(done[-1]), flush=True)
         write_results(name, {"runs": done})
     return done
@@ -57,13 +73,17 @@ def model(name: str) -> Path:
     return corpus_folder() / name / "model.onnx"
 
 
-def bench(*arguments: object) -> Entry:
-    """Run ``onnxopt bench`` and return its report, with the seconds of the whole process."""
+def bench(*arguments: object, cpu: int | None = None) -> Entry:
+    """Run ``onnxopt bench`` and return its report, with the seconds of the whole process.
+
+    ``cpu`` is the only one that it and its processes may use.
+    """
     beside = Path(sys.executable).with_name("onnxopt")
     program = str(beside) if beside.exists() else shutil.which("onnxopt") or "onnxopt"
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
     start = time.perf_counter()
     done = subprocess.run(
-        [program, "bench", *map(str, arguments), "--json"],
+        [*pinned, program, "bench", *map(str, arguments), "--json"],
         capture_output=True,
         text=True,
         check=False,
