@@ -6,8 +6,14 @@ from collections.abc import Mapping
 
 import onnx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.contract.graphs import graphs
+
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
