@@ -45,12 +45,14 @@ def loop(file: Path, feeds: Path) -> float:
 
 
 def made_up(file: Path) -> dict[str, np.ndarray]:
-    """Return feeds for a model, the same for both."""
+    """Return feeds that a model accepts, the same for both."""
+    from onnxopt import catalogue
     from onnxopt.feeds import random_samples
     from onnxopt.io import load
 
-    feeds: dict[str, np.ndarray] = dict(next(iter(random_samples(load(file), count=1))))
-    return feeds
+    with catalogue.backend("cpu").open(file) as session:
+        found = random_samples(load(file), count=1, evaluate=lambda _, feeds: session.run(feeds))
+        return dict(next(iter(found)))
 
 
 def compare(number: int) -> Entry:
