@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnxopt import graph
 from onnxopt.costs import NodeCost
 from onnxopt.inspection.operands import INTEGER, PACKED, Integer
-from onnxopt.inspection.scales import Scheme, packed, weight_scheme
+from onnxopt.inspection.scales import Scheme, input_at, packed, weight_scheme
 from onnxopt.ops import VIEWS, key
 
 How = Literal["static", "static, float output", "dynamic", "weights only", "float"]
@@ -138,13 +138,13 @@ def _covered(
 
 
 def _integer(node: ir.Node, row: Integer, macs: int) -> Covered:
-    weight = _input(node, row.weight)
+    weight = input_at(node, row.weight)
     if key(node) in PACKED:
         elements = graph.attr_int(node, "N", 0) * graph.attr_int(node, "K", 0)
         return _covered("weights only", "integer operators", packed(node), "", macs, elements)
     scheme = weight_scheme(node, row.weight, row.scale, row.zero)
     constant = weight is not None and graph.tensor(_origin(weight)) is not None
-    left = _input(node, 0)
+    left = input_at(node, 0)
     type_ = "" if left is None or left.dtype is None else left.dtype.name.lower()
     how: How = "dynamic" if row.kind == "dynamic" else "static"
     if row.kind == "by input" and left is not None:
@@ -155,10 +155,6 @@ def _integer(node: ir.Node, row: Integer, macs: int) -> Covered:
         type_ = "uint8"  # the one type that is quantized to on the fly
     elements = _size(weight) if constant and weight is not None else 0
     return _covered(how, "integer operators", scheme if constant else None, type_, macs, elements)
-
-
-def _input(node: ir.Node, at: int) -> ir.Value | None:
-    return node.inputs[at] if at < len(node.inputs) else None
 
 
 def _origin(value: ir.Value) -> ir.Value:
@@ -202,7 +198,7 @@ def _activation(dequantizer: ir.Node) -> tuple[str, str]:
 
 
 def _zero_type(dequantizer: ir.Node) -> str:
-    zero = _input(dequantizer, 2)
+    zero = input_at(dequantizer, 2)
     return "" if zero is None or zero.dtype is None else zero.dtype.name.lower()
 
 

@@ -32,10 +32,10 @@ def weight_scheme(
     node: ir.Node, weight: int = 0, scale: int | None = 1, zero: int | None = 2
 ) -> Scheme:
     """Describe the quantized weight at an input of a node; by default a DequantizeLinear's."""
-    held = _input(node, weight)
+    held = input_at(node, weight)
     dtype = "" if held is None or held.dtype is None else held.dtype.name.lower()
-    scales = None if scale is None else _input(node, scale)
-    zeros = None if zero is None else _input(node, zero)
+    scales = None if scale is None else input_at(node, scale)
+    zeros = None if zero is None else input_at(node, zero)
     return Scheme(
         dtype=dtype,
         granularity=_granularity(node, scales if scales is not None else zeros),
@@ -46,7 +46,7 @@ def weight_scheme(
 def packed(node: ir.Node) -> Scheme:
     """Describe weights of a few bits that a node unpacks itself, in blocks along the depth."""
     bits = graph.attr_int(node, "bits", 4)
-    zeros = _input(node, 3)
+    zeros = input_at(node, 3)
     return Scheme(
         dtype=f"uint{bits}",
         granularity=f"blocks of {graph.attr_int(node, 'block_size', 32)}",
@@ -54,7 +54,8 @@ def packed(node: ir.Node) -> Scheme:
     )
 
 
-def _input(node: ir.Node, at: int) -> ir.Value | None:
+def input_at(node: ir.Node, at: int) -> ir.Value | None:
+    """Return an input, None where it is not given."""
     return node.inputs[at] if at < len(node.inputs) else None
 
 
