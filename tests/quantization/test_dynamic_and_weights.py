@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxopt import io
+from onnxopt import catalogue, io
 from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
 from onnxopt.verify import Verify
@@ -106,6 +106,17 @@ def test_weights_are_stored_in_their_bits(
 def _weight_bytes(made: ir.Model) -> int:
     held = [value.const_value for value in made.graph.initializers.values()]
     return sum(tensor.nbytes for tensor in held if tensor is not None)
+
+
+@pytest.mark.parametrize(("channels", "changes"), [(64, 1), (65, 0), (66, 0), (68, 1)])
+def test_two_bits_that_fill_no_bytes_stay(channels: int, changes: int) -> None:
+    text = f"g (float[5,48] x) => (float[5,{channels}] y) {{ y = MatMul(x, w) }}"
+    made = read(text, {"w": normal(48, channels)}, opset=25)
+    feeds = {"x": normal(5, 48)}
+    assert run(made, "quantize/weights{type=uint2, block=16, symmetric=false}") == changes
+    optimized = catalogue.backend("cpu{threads=1}")
+    with optimized.open(made) as session:
+        assert sqnr(EXACT(made, feeds), session.run(feeds)) > 30
 
 
 @pytest.mark.parametrize("text", [ROWS, SEQUENCE], ids=["rows", "sequence"])
