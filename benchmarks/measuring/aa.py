@@ -10,14 +10,21 @@ from __future__ import annotations
 from measuring.runs import MODELS, Entry, background, bench, model, options, resume, shares
 
 
-def loaded(number: int) -> bool:
-    """Say whether a comparison goes on under load: two of every four."""
-    return number % 4 >= 2
+def following(done: list[Entry]) -> list[int]:
+    """Return one number for a quiet comparison or two for a pair under load, whichever lacks.
+
+    Of every four numbers the first two are quiet, so that both halves go through all models.
+    """
+    under = sum(entry["load"] for entry in done)
+    quiet = len(done) - under
+    if quiet <= under:
+        return [quiet // 2 * 4 + quiet % 2]
+    return [under // 2 * 4 + 2, under // 2 * 4 + 3]
 
 
 def compare(number: int) -> Entry:
     """Measure one model against itself."""
-    name, load = MODELS[number // 4 % len(MODELS)], loaded(number)
+    name, load = MODELS[number // 4 % len(MODELS)], number % 4 >= 2
     file, cpu = model(name), number % 2 if load else None
     with background(load and number % 2 == 0):
         report = bench(file, file, "--threads", 1, "--seed", number, "--force", cpu=cpu)
@@ -36,4 +43,4 @@ def compare(number: int) -> Entry:
 
 
 if __name__ == "__main__":
-    resume("measuring_aa", options(__doc__, 200), compare, lambda at: 2 if loaded(at) else 1)
+    resume("measuring_aa", options(__doc__, 200), compare, following)

@@ -42,25 +42,24 @@ def options(about: str | None, least: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _alone(number: int) -> int:
-    del number
-    return 1
+def _next(done: list[Entry]) -> list[int]:
+    return [len(done)]
 
 
 def resume(
     name: str,
     chosen: argparse.Namespace,
     run: Callable[[int], Entry],
-    together: Callable[[int], int] = _alone,
+    following: Callable[[list[Entry]], list[int]] = _next,
 ) -> list[Entry]:
     """Do the runs that are missing, each by its number; the file is written after each.
 
-    ``together`` says how many runs go on at the same time from a number on.
+    ``following`` says which runs follow those that are done; several go on at the same time.
     """
     done: list[Entry] = [] if chosen.again else read_results(name).get("runs", [])
     end = time.monotonic() + chosen.seconds
     while len(done) < chosen.count and time.monotonic() < end:
-        numbers = range(len(done), len(done) + together(len(done)))
+        numbers = following(done)
         with concurrent.futures.ThreadPoolExecutor(len(numbers)) as pool:
             done += pool.map(run, numbers)
         print(len(done), json.dumps(done[-1]), flush=True)
