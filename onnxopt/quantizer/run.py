@@ -19,6 +19,7 @@ from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
 from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
+from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
 from onnxopt.quantizer.attempt import Attempt, Built
 from onnxopt.quantizer.guard import Guard
@@ -27,7 +28,7 @@ from onnxopt.quantizer.schemes import CHOSEN_FROM, Scheme, scheme_of
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.target import EXECUTED, Backend, Feeds
+from onnxopt.target import Feeds
 
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
@@ -183,9 +184,12 @@ class _Quantization:
         costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
-        ran = _executed(built.model, self._backend)
-        if ran is not None:
-            tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
+        try:
+            nodes = executed(built.model, self._backend, split.held()[:1])
+        except BackendError:
+            return
+        ran = [(node.node, node.op_type) for node in nodes]
+        tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
 
     def _measure(self, model: ir.Model, split: Split) -> None:
         """Measure the model given, the optimized one, and what keeps the outputs."""
@@ -276,17 +280,3 @@ def _check_float(model: ir.Model) -> None:
             f"the model is quantized already: {len(found)} nodes such as {found[0].op_type} "
             f"'{found[0].name}'; quantize the float model that it was made from"
         )
-
-
-def _executed(model: ir.Model, backend: Backend) -> list[tuple[str, str]] | None:
-    """Return names and operators of what a target makes of a model; None where it does not say."""
-    with tempfile.TemporaryDirectory(prefix="onnxopt-") as name:
-        folder = Path(name)
-        try:
-            with backend.recording(folder).open(model):
-                pass
-        except BackendError:
-            return None
-        if not (folder / EXECUTED).exists():
-            return None
-        return [(step.name or "", step.op_type) for step in io.load(folder / EXECUTED).graph]
