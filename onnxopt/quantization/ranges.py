@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from onnxopt import graph
 from onnxopt.errors import ModelError
 
 KEY = "onnxopt.range"
@@ -57,18 +55,3 @@ def _unreadable(value: ir.Value, text: str) -> ModelError:
     return ModelError(
         f"value '{value.name}': '{text:.40}' is not a calibrated range; calibrate the model again"
     )
-
-
-def forget(model: ir.Model) -> int:
-    """Remove all ranges; return how many there were."""
-    return sum(
-        value.metadata_props.pop(KEY, None) is not None
-        for home in graph.graphs(model)
-        for value in _values(home)
-    )
-
-
-def _values(home: ir.Graph) -> Iterator[ir.Value]:
-    yield from home.inputs
-    for node in home:
-        yield from node.outputs

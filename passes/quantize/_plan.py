@@ -90,35 +90,16 @@ _ALL_INPUTS = frozenset(("Add", "Concat", "Mul"))
 """Operators of whose inputs every one is data."""
 
 
-def plan(
-    model: ir.Model, kernels: IntegerKernels, choice: Choice, *, calibrated: bool = True
-) -> Plan:
-    """Decide what is computed on integers.
-
-    ``calibrated`` asks for ranges of all values involved and leaves a layer without in floating
-    point; without it, the plan says which values need one.
-    """
-    return _Planning(model.graph, kernels, choice, calibrated).run()
-
-
-def wanted_values(model: ir.Model, kernels: IntegerKernels, choice: Choice) -> list[ir.Value]:
-    """Return the values whose ranges a static quantization needs, each once."""
-    found = plan(model, kernels, choice, calibrated=False)
-    inputs = [layer.x for layer in found.layers.values()]
-    own = [node for node, row in found.between.items() if row.role is Role.OWN]
-    made = [node for node in found.layers if found.kernels[node].requantized]
-    tails = [value for node in (*made, *own) for value in found.tails(node)]
-    return list(dict.fromkeys((*inputs, *tails)))
+def plan(model: ir.Model, kernels: IntegerKernels, choice: Choice) -> Plan:
+    """Decide what is computed on integers; a layer stays out where a value has no range."""
+    return _Planning(model.graph, kernels, choice).run()
 
 
 class _Planning:
-    def __init__(
-        self, home: ir.Graph, kernels: IntegerKernels, choice: Choice, calibrated: bool
-    ) -> None:
+    def __init__(self, home: ir.Graph, kernels: IntegerKernels, choice: Choice) -> None:
         self._home = home
         self._kernels = kernels
         self._choice = choice
-        self._calibrated = calibrated
         self._plan = Plan()
 
     def run(self) -> Plan:
@@ -213,7 +194,7 @@ class _Planning:
         return any(map(self._plan.integer, readers)) or _smaller(tails[0], data[0])
 
     def _known(self, value: ir.Value) -> bool:
-        return not self._calibrated or ranges.read(value) is not None
+        return ranges.read(value) is not None
 
 
 def _readers(value: ir.Value) -> list[ir.Node]:
