@@ -13,8 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.quantize import _layers
-from onnxopt.passes.quantize._layers import Layer
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.quantization import ranges
 
 _FARTHEST = 1e4
@@ -106,7 +106,7 @@ class Weights:
         """Return a constant as it stands."""
         key = part.node, part.index
         if key not in self._arrays:
-            return _layers.contents(part.value).astype(np.float64)
+            return readers.contents(part.value).astype(np.float64)
         return self._arrays[key]
 
     def move(self, seam: Seam, by: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.quantize._layers import Layer
+from onnxopt.layers.readers import Layer
 from onnxopt.quantization.granularity import PerTensor
 from onnxopt.quantization.packing import stored
 from onnxopt.quantization.params import Params

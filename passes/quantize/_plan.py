@@ -15,8 +15,8 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.kernels import IntegerKernels, Kernel, Role
-from onnxopt.passes.quantize import _layers
-from onnxopt.passes.quantize._layers import Layer
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.quantization import ranges
 
 
@@ -123,7 +123,7 @@ class _Planning:
         """Take a node in for now, with everything that could be integer."""
         found = self._plan
         if row.role is Role.PRODUCT:
-            layer = _layers.read(node)
+            layer = readers.read(node)
             if layer is None:
                 return
             found.layers[node] = layer

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.quantize import _layers
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._channels import Part, Seam
-from onnxopt.passes.quantize._layers import Layer
 
 _ELEMENTWISE = frozenset(("Abs", "Identity", "LeakyRelu", "Neg", "Relu"))
 """Homogeneous operators that treat each element alone."""
@@ -46,19 +46,19 @@ def seams(model: ir.Model) -> Iterator[Seam]:
                     makers=makers,
                     readers=tuple(readers),
                     values=tuple(between),
-                    linear=_layers.read(node) is not None,
+                    linear=readers.read(node) is not None,
                 )
 
 
 def _made(node: ir.Node) -> tuple[ir.Value, int, tuple[Part, ...]] | None:
     """Return what a node makes in channels: the value, their axis, and the constants."""
-    layer = _layers.read(node)
+    layer = readers.read(node)
     if layer is not None:
         rank = graph.rank(layer.output)
         if rank is None:
             return None
         axis = 1 if node.op_type == "Conv" else rank - 1
-        shape = _layers.contents(layer.weight).shape
+        shape = readers.contents(layer.weight).shape
         makers = [Part(node=node, index=1, view=shape, factor=_ones(shape, layer.axis))]
         if layer.bias is not None:
             adder = layer.adds or node
@@ -107,7 +107,7 @@ def _readers(value: ir.Value, axis: int, between: list[ir.Value]) -> list[tuple[
         if current.is_graph_output() or not current.uses():
             return []
         for use in current.uses():
-            layer = _layers.read(use.node)
+            layer = readers.read(use.node)
             if layer is not None and use.idx == 0:
                 part = _columns(layer, place, spread)
                 if part is None or not graph.sole_use(layer.weight):
@@ -158,7 +158,7 @@ def _only_factor(node: ir.Node, index: int) -> bool:
 
 def _columns(layer: Layer, axis: int, spread: int) -> Part | None:
     """Return the weight of a layer by its input channels, each of ``spread`` columns."""
-    shape = _layers.contents(layer.weight).shape
+    shape = readers.contents(layer.weight).shape
     node = layer.node
     if node.op_type == "Conv":
         groups = graph.attr_int(node, "group", 1)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.base import Context, Pass
+from onnxopt.layers import matrices
 from onnxopt.passes.quantize import _channels, _inputs, _seams
 from onnxopt.passes.quantize._channels import Seam, Weights
 from onnxopt.passes.quantize._inputs import Grams
@@ -92,7 +93,7 @@ def _products(model: ir.Model) -> Iterator[Seam]:
     """Yield the seams whose readers are products with matrices, a column for each channel."""
     for seam in _seams.seams(model):
         plain = all(
-            layer.node.op_type != "Conv" and _inputs.matrix(layer).shape[-1] == seam.channels
+            layer.node.op_type != "Conv" and matrices.matrix(layer).shape[-1] == seam.channels
             for layer, _ in seam.readers
         )
         if plain:

@@ -10,8 +10,9 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.passes.quantize import _inputs, _layers, _values
-from onnxopt.passes.quantize._layers import Layer
+from onnxopt.layers import matrices, readers
+from onnxopt.layers.readers import Layer
+from onnxopt.passes.quantize import _values
 from onnxopt.passes.quantize._plan import Choice, plan
 from onnxopt.quantization import ranges, types
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
@@ -69,7 +70,7 @@ class CorrectBias(Pass):
         if kernels is not None and any(ranges.read(value) for value in _values.floats(model)):
             planned = plan(model, kernels, choice).layers
         for node in model.graph:
-            layer = _layers.read(node)
+            layer = readers.read(node)
             if layer is None or (layer.bias is None and node.op_type not in ("Conv", "Gemm")):
                 continue
             if node in planned if planned is not None else choice.allows(node):
@@ -96,7 +97,7 @@ class CorrectBias(Pass):
                 seen = []
                 for each in both:
                     random.bit_generator.state = state  # the same positions of both
-                    seen.append(_inputs.columns(layer, each, random))
+                    seen.append(matrices.columns(layer, each, random))
                 total = np.stack([part.sum(axis=1, dtype=np.float64) for part in seen])
                 sums[layer.node] = sums.get(layer.node, 0.0) + total
                 counts[layer.node] = counts.get(layer.node, 0) + seen[0].shape[1]
@@ -118,11 +119,11 @@ class CorrectBias(Pass):
 
     def _error(self, layer: Layer, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Return what the quantized layer's output is too low by: [channels]."""
-        weight = _layers.contents(layer.weight)
+        weight = readers.contents(layer.weight)
         granularity: Granularity = PerAxis(axis=layer.axis) if self.per_channel else PerTensor()
         params = fit_array(weight, types.named(self.weights), granularity, symmetric=True)
-        rows = _inputs.matrix(layer)
-        quantized = _inputs.as_matrix(layer, rounded(weight, params))
+        rows = matrices.matrix(layer)
+        quantized = matrices.as_matrix(layer, rounded(weight, params))
         error = rows @ before[..., None] - quantized @ after[..., None]
         return np.asarray(error.reshape(-1))
 
@@ -130,8 +131,8 @@ class CorrectBias(Pass):
 def _add(model: ir.Model, layer: Layer, by: np.ndarray, names: graph.Names) -> None:
     """Put a corrected bias in the place of a layer's."""
     old = layer.bias
-    numbers = 0.0 if old is None else _layers.contents(old)
-    shape = by.shape if old is None else _layers.contents(old).shape
+    numbers = 0.0 if old is None else readers.contents(old)
+    shape = by.shape if old is None else readers.contents(old).shape
     base = f"{layer.node.name or layer.output.name}_bias" if old is None else f"{old.name}"
     made = graph.constant(
         np.asarray(numbers + by.reshape(shape), np.float32), names.fresh(f"{base}_corrected")

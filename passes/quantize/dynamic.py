@@ -9,9 +9,9 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.passes.quantize import _layers
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of
-from onnxopt.passes.quantize._layers import Layer
 from onnxopt.passes.quantize._plan import Choice
 from onnxopt.quantization.granularity import PerAxis, PerTensor
 from onnxopt.quantization.packing import stored
@@ -48,7 +48,7 @@ class Dynamic(Pass):
         changes = 0
         for node in list(model.graph):
             asked = node.op_type in kernels.dynamic and choice.allows(node)
-            layer = _layers.read(node) if asked else None
+            layer = readers.read(node) if asked else None
             if layer is not None and context.gate.permit(self.name, layer.output.name or ""):
                 writing.layer(layer)
                 changes += 1
@@ -77,7 +77,7 @@ class _Writing:
         scaled = emit.node("Mul", [real.outputs[0], steps.outputs[0]], output)
         nodes = [product, real, steps, scaled]
         if layer.bias is not None:
-            row = emit.constant(_layers.contents(layer.bias).reshape(-1), f"{layer.bias.name}_row")
+            row = emit.constant(readers.contents(layer.bias).reshape(-1), f"{layer.bias.name}_row")
             nodes.append(emit.node("Add", [scaled.outputs[0], row], output))
         for made in (real, steps, *nodes[3:]):
             made.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
@@ -103,7 +103,7 @@ class _Writing:
         """Return the weight in int8 as a matrix [inputs, channels], and its scale."""
         key = (layer.weight, layer.axis)
         if key not in self._weights:
-            array = _layers.contents(layer.weight)
+            array = readers.contents(layer.weight)
             matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
             reach = PerAxis(axis=1) if self._per_channel else PerTensor()
             params = fit_array(matrix, INT8, reach, symmetric=True)

@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.passes.quantize import _inputs, _layers
-from onnxopt.passes.quantize._layers import Layer
+from onnxopt.layers import matrices, readers
+from onnxopt.layers.readers import Layer
+from onnxopt.passes.quantize import _inputs
 from onnxopt.quantization import rounding, types
 from onnxopt.quantization.params import dequantize
 from onnxopt.quantization.types import TypeName
@@ -50,13 +51,13 @@ class Gptq(Pass):
             for layer in batch:
                 gram = grams.of(layer)
                 if gram is not None and context.gate.permit(self.name, layer.weight.name or ""):
-                    _inputs.replace(layer, self._rounded(layer, gram))
+                    matrices.replace(layer, self._rounded(layer, gram))
                     changes += 1
         return changes
 
     def _rounded(self, layer: Layer, grams: np.ndarray) -> np.ndarray:
         kind = types.named(self.type)
-        rows = _inputs.matrix(layer)
+        rows = matrices.matrix(layer)
         block = 0 if layer.node.op_type == "Conv" else self.block
         found = np.empty(rows.shape, np.float32)
         for group, (weight, gram) in enumerate(zip(rows, grams, strict=True)):
@@ -73,5 +74,5 @@ class Gptq(Pass):
 
 def _of(model: ir.Model) -> list[Layer]:
     """Return the layers of the main graph whose weight nobody else reads."""
-    found = [_layers.read(node) for node in model.graph]
+    found = [readers.read(node) for node in model.graph]
     return [layer for layer in found if layer is not None and graph.sole_use(layer.weight)]

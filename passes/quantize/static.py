@@ -11,9 +11,9 @@ import onnx_ir as ir
 from onnxopt import graph
 from onnxopt.base import Context, Pass
 from onnxopt.kernels import IntegerKernels, Role
-from onnxopt.passes.quantize import _layers
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of, with_room
-from onnxopt.passes.quantize._layers import Layer
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
@@ -113,7 +113,7 @@ class _Placing:
     def _layer(self, layer: Layer) -> None:
         layer.node.name = layer.node.name or self._emitter.name(layer.output)
         x = self._params[layer.x]
-        numbers = None if layer.bias is None else _layers.contents(layer.bias).reshape(-1)
+        numbers = None if layer.bias is None else readers.contents(layer.bias).reshape(-1)
         weights = self._weight_params(layer)
         if numbers is not None and self._inside(layer):
             weights = with_room(weights, x, numbers)
@@ -151,13 +151,13 @@ class _Placing:
             PerAxis(axis=layer.axis) if self._asked.per_channel else PerTensor()
         )
         kind = _narrowed(self._weight, self._asked.weight_bits or self._kernels.weight_bits)
-        return fit_array(_layers.contents(layer.weight), kind, granularity, symmetric=True)
+        return fit_array(readers.contents(layer.weight), kind, granularity, symmetric=True)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
         """Return the weight in integers; layers that share one share its integers."""
         key = (layer.weight, layer.axis, params.scale.tobytes())
         if key not in self._weights:
-            integers = quantize(_layers.contents(layer.weight), params)
+            integers = quantize(readers.contents(layer.weight), params)
             made = self._emitter.dequantized(integers, params, layer.weight)
             graph_of(layer.node).insert_before(layer.node, made)
             self._weights[key] = made.outputs[0]
@@ -168,7 +168,7 @@ class _Placing:
         for value in dict.fromkeys(data_inputs(node)):
             if graph.tensor(value) is None:
                 continue
-            numbers = _layers.contents(value)
+            numbers = readers.contents(value)
             params = fit_array(
                 numbers, self._activation, PerTensor(), symmetric=self._kernels.symmetric
             )

@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.passes.quantize import _layers
+from onnxopt.layers import readers
+from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of
-from onnxopt.passes.quantize._layers import Layer
 from onnxopt.passes.quantize._plan import Choice
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerBlock
 from onnxopt.quantization.packing import bits_of
@@ -65,8 +65,8 @@ class Weights(Pass):
         changes = 0
         for node in list(model.graph):
             asked = node.op_type in ("MatMul", "Gemm") and choice.allows(node)
-            layer = _layers.read(node) if asked else None
-            if layer is None or not self._stores(_layers.contents(layer.weight), layer.axis):
+            layer = readers.read(node) if asked else None
+            if layer is None or not self._stores(readers.contents(layer.weight), layer.axis):
                 continue
             if context.gate.permit(self.name, layer.output.name or ""):
                 writing.layer(layer)
@@ -106,13 +106,13 @@ class _Writing:
         graph.remove_dead([layer.node])
         if layer.bias is not None:
             plain = dataclasses.replace(layer, node=product)
-            self._emitter.apart(plain, _layers.contents(layer.bias).reshape(-1))
+            self._emitter.apart(plain, readers.contents(layer.bias).reshape(-1))
 
     def _weight(self, layer: Layer) -> ir.Value:
         """Return the dequantized weight as a matrix [inputs, channels]."""
         key = (layer.weight, layer.axis)
         if key not in self._weights:
-            array = _layers.contents(layer.weight)
+            array = readers.contents(layer.weight)
             matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
             params = fit_array(matrix, self._kind, self._reach(), symmetric=self._asked.symmetric)
             nodes = self._unpacked(matrix, params, layer.weight)

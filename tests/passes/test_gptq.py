@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from onnxopt import catalogue, shapes
 from onnxopt.base import Context
-from onnxopt.passes.quantize import _inputs, _layers
+from onnxopt.layers import matrices, readers
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import rounding
 from onnxopt.quantization.params import Params, dequantize, fit_array, quantize, rounded
@@ -133,10 +133,10 @@ def test_a_convolution_is_a_product_with_its_columns(name: str) -> None:
     model = weights.model(text, {"w": weights.normal(*shape)})
     x = weights.normal(2, 3, 9, 7)
     wanted = run(ir.to_proto(model), {"x": x})["y"]
-    layer = _layers.read(model.graph[0])
+    layer = readers.read(model.graph[0])
     assert layer is not None
-    columns = _inputs.columns(layer, x, np.random.default_rng(0))
-    product = _inputs.matrix(layer) @ columns.transpose(0, 2, 1)
+    columns = matrices.columns(layer, x, np.random.default_rng(0))
+    product = matrices.matrix(layer) @ columns.transpose(0, 2, 1)
     found = product.reshape(shape[0], 2, *wanted.shape[2:]).swapaxes(0, 1)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
@@ -175,9 +175,9 @@ def test_every_layer_is_rounded_to_what_the_type_holds() -> None:
     context = Context(load=CPU, samples=Samples.of(samples))
     assert Pipeline.parse("quantize/gptq{type=int8, block=8, symmetric=true}").run(model, context)
     for node in model.graph:
-        layer = _layers.read(node)
+        layer = readers.read(node)
         if layer is not None:
-            for rows in _inputs.matrix(layer):
+            for rows in matrices.matrix(layer):
                 block = 0 if node.op_type == "Conv" else 8
                 params = fit_array(rows, TYPES["int8"], rounding.per_row(block), symmetric=True)
                 np.testing.assert_allclose(rounded(rows, params), rows, rtol=1e-6)

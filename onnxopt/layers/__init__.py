@@ -1,0 +1,1 @@
+"""Layers with constant weights: products read alike whatever their operator."""

@@ -1,0 +1,1 @@
+"""Choosing whole channels to remove, and winning back what they did from samples."""

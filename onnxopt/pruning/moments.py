@@ -1,0 +1,49 @@
+"""First and second moments of what a layer multiplies and of what it should compute."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Moments:
+    """Sums over positions of inputs x and wanted outputs t, in float64, for each group of channels.
+
+    ``gram`` is the sum of x xᵀ [groups, columns, columns], ``cross`` that of t xᵀ [groups, outputs,
+    columns]; ``x`` and ``t`` are the sums of x [groups, columns] and of t [groups, outputs],
+    ``energy`` that of t² [groups, outputs].
+    """
+
+    def __init__(self, groups: int, columns: int, outputs: int) -> None:
+        self.count = 0
+        self.x = np.zeros((groups, columns))
+        self.t = np.zeros((groups, outputs))
+        self.gram = np.zeros((groups, columns, columns))
+        self.cross = np.zeros((groups, outputs, columns))
+        self.energy = np.zeros((groups, outputs))
+
+    def add(self, x: np.ndarray, t: np.ndarray) -> None:
+        """Add positions: x is [groups, positions, columns], t [groups, positions, outputs]."""
+        wide, wanted = x.astype(np.float64), t.astype(np.float64)
+        self.count += wide.shape[1]
+        self.x += wide.sum(axis=1)
+        self.t += wanted.sum(axis=1)
+        self.gram += wide.transpose(0, 2, 1) @ wide
+        self.cross += wanted.transpose(0, 2, 1) @ wide
+        self.energy += np.square(wanted).sum(axis=1)
+
+    @property
+    def finite(self) -> bool:
+        """Return whether something was seen, and nothing of it was NaN or infinite."""
+        return bool(self.count and np.isfinite(self.gram).all() and np.isfinite(self.energy).all())
+
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``gram`` and ``cross`` of x and t less their means, over the count."""
+        mean = self.x / self.count
+        gram = self.gram / self.count - mean[:, :, None] * mean[:, None, :]
+        cross = self.cross / self.count - (self.t / self.count)[:, :, None] * mean[:, None, :]
+        return gram, cross
+
+    def variance(self) -> np.ndarray:
+        """Return the variance of each wanted output: [groups, outputs]."""
+        spread = self.energy / self.count - np.square(self.t / self.count)
+        return np.asarray(np.maximum(spread, 0.0))
