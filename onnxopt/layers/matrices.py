@@ -31,10 +31,15 @@ def as_matrix(layer: Layer, weight: np.ndarray) -> np.ndarray:
 
 def replace(layer: Layer, rows: np.ndarray) -> None:
     """Put a matrix [groups, outputs, columns] in the place of a layer's weight."""
+    layer.weight.const_value = graph.tensor_of(as_weight(layer, rows))
+
+
+def as_weight(layer: Layer, rows: np.ndarray) -> np.ndarray:
+    """Return a matrix [groups, outputs, columns] as a layer stores its weight."""
     old = readers.contents(layer.weight)
     flat = rows.reshape(-1, rows.shape[-1])
     new = flat.reshape(old.shape) if layer.axis == 0 else flat.T
-    layer.weight.const_value = graph.tensor_of(np.ascontiguousarray(new, old.dtype))
+    return np.ascontiguousarray(new, old.dtype)
 
 
 def columns(layer: Layer, array: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -55,36 +60,38 @@ def _some(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return rows[int(random.integers(step)) :: step] if step > 1 else rows
 
 
-def places(layer: Layer, output: np.ndarray, each: int, random: np.random.Generator) -> np.ndarray:
-    """Choose positions of a layer's output: [axes, positions].
+def places(layer: Layer, array: np.ndarray, each: int, random: np.random.Generator) -> np.ndarray:
+    """Choose positions of the output that a layer makes of an input: [axes, positions].
 
     Of a convolution, ``each`` in every image, by image and place; of other products, ``each`` rows
     in every entry of the first axis, by row. All where there are no more.
     """
     if layer.node.op_type != "Conv":
-        count = math.prod(output.shape[:-1])
-        wanted = each * (output.shape[0] if output.ndim > 2 else count)
+        count = math.prod(array.shape[:-1])
+        wanted = each * (array.shape[0] if array.ndim > 2 else count)
         if count <= wanted:
             return np.arange(count)[None]
         return random.choice(count, wanted, replace=False)[None]
-    inner = math.prod(output.shape[2:])
+    windows = _windows(layer, array)
+    grid = windows.shape[2 : 2 + (windows.ndim - 2) // 2]
+    inner = math.prod(grid)
     wanted = min(each, inner)
-    flat = random.random((output.shape[0], inner)).argpartition(wanted - 1, axis=1)[:, :wanted]
-    image = np.repeat(np.arange(output.shape[0]), wanted)
-    return np.stack([image, *np.unravel_index(flat.reshape(-1), output.shape[2:])])
+    flat = random.random((len(array), inner)).argpartition(wanted - 1, axis=1)[:, :wanted]
+    image = np.repeat(np.arange(len(array)), wanted)
+    return np.stack([image, *np.unravel_index(flat.reshape(-1), grid)])
 
 
 def columns_at(layer: Layer, array: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return what the rows of ``matrix`` meet there: [groups, positions, columns]."""
     if layer.node.op_type != "Conv":
-        return array.reshape(-1, array.shape[-1])[where[0]][None]
+        return np.asarray(array.reshape(-1, array.shape[-1])[where[0]][None])
     return _cut(layer, _windows(layer, array), where)
 
 
 def outputs_at(layer: Layer, array: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return what a layer computes there: [groups, positions, outputs of a group]."""
     if layer.node.op_type != "Conv":
-        return array.reshape(-1, array.shape[-1])[where[0]][None]
+        return np.asarray(array.reshape(-1, array.shape[-1])[where[0]][None])
     found = array[(where[0], slice(None), *where[1:])]
     groups = graph.attr_int(layer.node, "group", 1)
     return np.moveaxis(found.reshape(len(found), groups, -1), 1, 0)
@@ -102,7 +109,7 @@ def _windows(layer: Layer, array: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=axes)
     steps = tuple(slice(None, None, s) for s in strides)
     taps = tuple(slice(None, None, d) for d in dilations)
-    return windows[(slice(None), slice(None), *steps, *taps)]
+    return np.asarray(windows[(slice(None), slice(None), *steps, *taps)])
 
 
 def _cut(layer: Layer, windows: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -117,3 +117,31 @@ def contents(value: ir.Value) -> np.ndarray:
     if found is None:
         raise ValueError(f"'{value.name}' is no constant")
     return found
+
+
+def shortcut(layer: Layer) -> ir.Value | None:
+    """Return the activation that is added to a layer's output, which nobody else reads."""
+    if not graph.sole_use(layer.output):
+        return None
+    reader, index = next(iter(layer.output.uses()))
+    if reader.domain or reader.op_type != "Add":
+        return None
+    other = reader.inputs[1 - index]
+    return None if other is layer.output or graph.tensor(other) is not None else other
+
+
+def set_bias(model: ir.Model, layer: Layer, numbers: np.ndarray, names: graph.Names) -> None:
+    """Give a layer another bias, [channels]; a Conv or Gemm without gets one."""
+    old = layer.bias
+    shape = numbers.shape if old is None else contents(old).shape
+    base = f"{layer.node.name or layer.output.name}_bias" if old is None else f"{old.name}"
+    made = graph.constant(
+        np.asarray(numbers.reshape(shape), np.float32), names.fresh(f"{base}_corrected")
+    )
+    model.graph.register_initializer(made)
+    node = layer.adds or layer.node
+    index = 2 if old is None else list(node.inputs).index(old)
+    node.resize_inputs(max(len(node.inputs), index + 1))
+    node.replace_input_with(index, made)
+    if old is not None and old.is_initializer() and not graph.used(old):
+        del model.graph.initializers[old.name or ""]

@@ -37,14 +37,14 @@ def seams(model: ir.Model) -> Iterator[Seam]:
             continue
         value, axis, makers = made
         between: list[ir.Value] = []
-        readers = _readers(value, axis, between)
-        if readers and all(graph.sole_use(part.value) for part in makers[:1]):
+        found = _readers(value, axis, between)
+        if found and all(graph.sole_use(part.value) for part in makers[:1]):
             channels = math.prod(makers[0].factor)
-            if all(math.prod(part.factor) == channels for _, part in readers):
+            if all(math.prod(part.factor) == channels for _, part in found):
                 yield Seam(
                     channels=channels,
                     makers=makers,
-                    readers=tuple(readers),
+                    readers=tuple(found),
                     values=tuple(between),
                     linear=readers.read(node) is not None,
                 )

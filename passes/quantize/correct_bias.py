@@ -59,7 +59,8 @@ class CorrectBias(Pass):
             if by is None or not by.any() or not np.isfinite(by).all():
                 continue
             if context.gate.permit(self.name, layer.output.name or ""):
-                _add(model, layer, by, names)
+                old = 0.0 if layer.bias is None else readers.contents(layer.bias).reshape(-1)
+                readers.set_bias(model, layer, old + by, names)
                 changes += 1
         return changes
 
@@ -126,21 +127,3 @@ class CorrectBias(Pass):
         quantized = matrices.as_matrix(layer, rounded(weight, params))
         error = rows @ before[..., None] - quantized @ after[..., None]
         return np.asarray(error.reshape(-1))
-
-
-def _add(model: ir.Model, layer: Layer, by: np.ndarray, names: graph.Names) -> None:
-    """Put a corrected bias in the place of a layer's."""
-    old = layer.bias
-    numbers = 0.0 if old is None else readers.contents(old)
-    shape = by.shape if old is None else readers.contents(old).shape
-    base = f"{layer.node.name or layer.output.name}_bias" if old is None else f"{old.name}"
-    made = graph.constant(
-        np.asarray(numbers + by.reshape(shape), np.float32), names.fresh(f"{base}_corrected")
-    )
-    model.graph.register_initializer(made)
-    node = layer.adds or layer.node
-    index = 2 if old is None else list(node.inputs).index(old)
-    node.resize_inputs(max(len(node.inputs), index + 1))
-    node.replace_input_with(index, made)
-    if old is not None and old.is_initializer() and not graph.used(old):
-        del model.graph.initializers[old.name or ""]
