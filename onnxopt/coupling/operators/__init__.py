@@ -1,0 +1,1 @@
+"""Which axes an operator couples: one row an operator, a file for each kind."""

@@ -1,0 +1,86 @@
+"""Operators that make or repeat positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from onnxopt.coupling.labels import Axes, Axis, Fixed
+from onnxopt.coupling.operators.elementwise import like_first
+from onnxopt.coupling.operators.windows import lost
+from onnxopt.coupling.place import UNKNOWN, Place, Row, Surgery
+
+
+def _expand(place: Place) -> Sequence[Axes | None]:
+    """Axes of extent 1 are repeated; how often follows what it meets."""
+    x, before, after, length = place.labelled(0), place.shape(0), place.out(), place.shape(1)
+    if x is None or before is None or after is None or not length:
+        return lost(place, x)
+    skip = len(after) - len(before)
+    found: list[Axis] = []
+    for axis, size in enumerate(after):
+        old = axis - skip
+        found.append(x[old] if old >= 0 and before[old] != 1 else place.of_extent(size))
+    if isinstance(length[0], int):
+        new = [axis - skip < 0 or before[axis - skip] == 1 for axis in range(len(after))]
+        place.later(partial(_new_extents, place, found, new, length[0]), *found)
+        return [tuple(found)]
+    return [tuple(place.pin_all(found, f"{place.name} takes a shape of unknown length"))]
+
+
+def _new_extents(
+    place: Place, axes: Sequence[Axis], new: Sequence[bool], length: int, surgery: Surgery
+) -> None:
+    sizes: list[int | None] = []
+    for axis, made in list(zip(axes, new, strict=True))[len(axes) - length :]:
+        if isinstance(axis, Fixed):
+            sizes.append(None)
+        else:
+            sizes.append(int(surgery.kept(axis).sum()) if made else 1)
+    surgery.sizes(place.node, 1, sizes)
+
+
+def _constant_of_shape(place: Place) -> Sequence[Axes | None]:
+    """Every extent follows what it meets."""
+    after = place.out()
+    if after is None:
+        return [None]
+    found = tuple(place.of_extent(size) for size in after)
+    place.later(partial(_new_extents, place, found, [True] * len(found), len(found)), *found)
+    return [found]
+
+
+def _tile(place: Place) -> Sequence[Axes | None]:
+    """The labels of an axis are repeated with it."""
+    x, repeats = place.labelled(0), place.numbers(1)
+    if x is None:
+        return lost(place, x)
+    found: list[Axis] = []
+    for axis, labels in enumerate(x):
+        if isinstance(labels, Fixed):
+            found.append(labels)
+        elif repeats is None:
+            found.append(place.pin(labels, f"{place.name} repeats it"))
+        else:
+            found.append(np.tile(labels, repeats[axis]))
+    return [tuple(found)]
+
+
+def nothing(place: Place) -> Sequence[Axes | None]:
+    """Extents are followed by shape inference, before anything is cut: see `sizes.freeze`."""
+    for index in range(len(place.node.inputs)):
+        if place.has(index):
+            place.labelled(index)
+    return [tuple(UNKNOWN for _ in place.out(i) or ()) for i in range(len(place.node.outputs))]
+
+
+ROWS: dict[str, Row] = {
+    "ConstantOfShape": _constant_of_shape,
+    "Expand": _expand,
+    "RandomNormalLike": like_first,
+    "RandomUniformLike": like_first,
+    "Shape": nothing,
+    "Tile": _tile,
+}

@@ -1,0 +1,41 @@
+"""All rows in one table."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from onnxopt.coupling.operators import (
+    creation,
+    elementwise,
+    indexing,
+    joining,
+    norms,
+    products,
+    reshaping,
+    windows,
+)
+from onnxopt.coupling.place import Row
+
+_FAMILIES: dict[str, tuple[dict[str, Row], ...]] = {
+    "": (
+        creation.ROWS,
+        elementwise.ROWS,
+        indexing.ROWS,
+        joining.ROWS,
+        norms.ROWS,
+        products.ROWS,
+        reshaping.ROWS,
+        windows.ROWS,
+    ),
+    "com.microsoft": (elementwise.MICROSOFT, products.MICROSOFT),
+}
+
+TABLE: MappingProxyType[tuple[str, str], Row] = MappingProxyType(
+    {
+        (domain, name): row
+        for domain, families in _FAMILIES.items()
+        for family in families
+        for name, row in family.items()
+    }
+)
+"""The row of each operator, by domain and name."""

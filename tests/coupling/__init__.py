@@ -1,0 +1,1 @@
+"""Tests of what shrinks together, and of cutting."""
