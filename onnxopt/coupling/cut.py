@@ -14,8 +14,8 @@ from onnxopt.coupling.place import State, Use
 from onnxopt.coupling.sizes import freeze
 from onnxopt.coupling.walk import Walk
 from onnxopt.errors import ModelError, UsageError
-from onnxopt.shapes import analyse
-from onnxopt.shapes.engine import Engine
+from onnxopt.shapes import Dim, analyse
+from onnxopt.shapes.extent import Extent
 from onnxopt.spec import nearest
 
 
@@ -39,13 +39,13 @@ def cut(model: ir.Model, keep: Mapping[str, np.ndarray]) -> int:
         return 0
     surgery = Surgery(state, gone, graph.Names(trial))
     surgery.check()
-    freeze(trial.graph, walk.engine, surgery.names)
+    freeze(trial.graph, walk.engine, surgery.names, surgery.shrinking())
     for axes, edit in state.edits:
         if any(surgery.shrinks(axis) for axis in axes):
             edit(surgery)
     surgery.slice()
-    expected = surgery.reshape()
-    _verify(trial, expected)
+    surgery.annotate()
+    verify(trial, surgery)
     model.graph = trial.graph
     return count
 
@@ -60,6 +60,8 @@ def _gone(
         if name not in known:
             raise UsageError(f"there is no group '{name}' to cut{nearest(name, known)}")
         group, labels = known[name]
+        if np.asarray(kept).dtype.kind == "b":
+            raise UsageError(f"of group '{name}' the numbers of the units to keep are needed")
         units = np.unique(np.asarray(kept, int))
         if units.size and not 0 <= units[0] <= units[-1] < group.units:
             raise UsageError(f"group '{name}' has units 0 to {group.units - 1}, not {units[-1]}")
@@ -112,7 +114,7 @@ class Surgery:
             values = [b if a is None else a for a, b in zip(values, known, strict=True)]
         dtype = np.int64 if old is None or old.dtype is None else old.dtype.numpy()
         given = np.array([0 if size is None else size for size in values], dtype)
-        new = self._constant(node, given, f"{node.outputs[0].name}_sizes")
+        new = self.constant(node, given, f"{node.outputs[0].name}_sizes")
         if old is not None and None in values:
             new = self._mixed(node, old, new, [size is None for size in values])
         if len(node.inputs) <= index:
@@ -122,18 +124,24 @@ class Surgery:
     def _mixed(self, node: ir.Node, old: ir.Value, new: ir.Value, which: list[bool]) -> ir.Value:
         """Take some elements of a vector as they are computed, the others from a constant."""
         assert node.graph is not None
-        mask = self._constant(node, np.array(which), f"{new.name}_old")
+        mask = self.constant(node, np.array(which), f"{new.name}_old")
         choice = ir.node("Where", [mask, old, new], num_outputs=1)
         choice.outputs[0].name = self.names.fresh(f"{new.name}_mixed")
         choice.outputs[0].type, choice.outputs[0].shape = new.type, new.shape
         node.graph.insert_before(node, choice)
         return choice.outputs[0]
 
-    def _constant(self, node: ir.Node, contents: np.ndarray, name: str) -> ir.Value:
+    def constant(self, node: ir.Node, contents: np.ndarray, name: str) -> ir.Value:
+        """Return a new constant of the graph that a node is in."""
         assert isinstance(node.graph, ir.Graph)
         value = graph.constant(contents, self.names.fresh(name))
         node.graph.register_initializer(value)
         return value
+
+    def moved(self, old: ir.Value, new: ir.Value) -> None:
+        """Say that another value has taken the place of one."""
+        self.state.axes[new] = self.state.axes.pop(old)
+        self.state.engine.facts[new] = self.state.engine.fact(old)
 
     def attribute(self, node: ir.Node, name: str, value: int | Sequence[int]) -> None:
         """Set an attribute of a node."""
@@ -182,42 +190,57 @@ class Surgery:
         elif isinstance(value.graph, ir.Graph) and value.name in value.graph.initializers:
             del value.graph.initializers[value.name or ""]
 
-    def reshape(self) -> dict[ir.Value, dict[int, int]]:
-        """Write the extents that axes have now; return those of activations, by axis."""
-        expected: dict[ir.Value, dict[int, int]] = {}
-        for value, axes in self.state.axes.items():
-            shorter = {axis: int(self.kept(labels).sum()) for axis, labels in enumerate(axes or ())
-                       if self.shrinks(labels)}  # fmt: skip
-            if not shorter:
-                continue
-            before = self.state.engine.fact(value).shape or ()
-            expected[value] = {a: n for a, n in shorter.items() if isinstance(before[a], int)}
+    def shrinking(self) -> set[ir.Value]:
+        """Return the activations that lose positions."""
+        return {
+            value
+            for value, axes in self.state.axes.items()
+            if any(self.shrinks(axis) for axis in axes or ())
+        }
+
+    def annotate(self) -> None:
+        """Write the extents that the axes of activations have now."""
+        for value in self.shrinking():
             if value.shape is not None:
                 value.shape = ir.Shape(
-                    [expected[value].get(axis, None if axis in shorter else size)
-                     for axis, size in enumerate(value.shape)]
-                )  # fmt: skip
-        return expected
+                    size if new is None else None if isinstance(new, Dim) else new
+                    for size, new in zip(value.shape, self.extents(value), strict=True)
+                )
+
+    def extents(self, value: ir.Value) -> list[Extent]:
+        """Return the extents that an activation has now; None for what is not foretold."""
+        old = self.state.engine.fact(value).shape
+        axes = self.state.axes.get(value)
+        if old is None or axes is None:
+            return []
+        return [self._extent(axis, size) for axis, size in zip(axes, old, strict=True)]
+
+    def _extent(self, axis: Axis, old: Extent) -> Extent:
+        if not self.shrinks(axis):
+            return None if isinstance(old, Dim) and old.hidden else old
+        return int(self.kept(axis).sum()) if isinstance(old, int) else None
 
 
-def _verify(model: ir.Model, expected: Mapping[ir.Value, Mapping[int, int]]) -> None:
-    """Raise ModelError unless inference finds the extents that the cut foresees."""
-    bare = {value: value.shape for value in expected}
-    for value in bare:
+def verify(model: ir.Model, surgery: Surgery) -> None:
+    """Raise ModelError unless inference finds the extents that the cut foretells."""
+    shrinking = surgery.shrinking()
+    written = {value: value.shape for value in shrinking}
+    for value in written:
         value.shape = None
-    engine: Engine = analyse(model).memo.engine
-    for value, shape in bare.items():
+    engine = analyse(model).memo.engine
+    for value, shape in written.items():
         value.shape = shape
     for node in engine.impossible:
         raise ModelError(
             f"the cut was not made: {node.op_type} '{node.name}' could not run afterwards; "
             f"{engine.stops.get(node, '')}"
         )
-    for value, sizes in expected.items():
-        found = engine.fact(value).shape
-        for axis, size in sizes.items():
-            if found is None or found[axis] != size:
-                raise ModelError(
-                    f"the cut was not made: axis {axis} of '{value.name}' would have extent "
-                    f"{None if found is None else found[axis]} instead of {size}"
-                )
+    for node in model.graph:
+        for value in node.outputs:
+            found = engine.fact(value).shape
+            for axis, size in enumerate(surgery.extents(value)):
+                if size is not None and (found is None or found[axis] != size):
+                    raise ModelError(
+                        f"the cut was not made: axis {axis} of '{value.name}' would have extent "
+                        f"{None if found is None else found[axis]} instead of {size}"
+                    )

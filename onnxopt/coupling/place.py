@@ -47,6 +47,12 @@ class Surgery(Protocol):
     def sizes(self, node: ir.Node, index: int, values: Sequence[int | None]) -> None:
         """Give a node these integers as an input; None leaves an element as it is computed."""
 
+    def constant(self, node: ir.Node, contents: np.ndarray, name: str) -> ir.Value:
+        """Return a new constant of the graph that a node is in."""
+
+    def moved(self, old: ir.Value, new: ir.Value) -> None:
+        """Say that another value has taken the place of one."""
+
     def attribute(self, node: ir.Node, name: str, value: int | Sequence[int]) -> None:
         """Set an attribute of a node."""
 
@@ -66,6 +72,8 @@ class State:
         self.axes: dict[ir.Value, Axes | None] = {}
         self.uses: dict[tuple[ir.Node, int], Use] = {}
         self.kernels: dict[ir.Value, Axes] = {}
+        self.derived: dict[ir.Value, tuple[Use, tuple[int, ...]]] = {}
+        self.shuffled: dict[ir.Node, Axes] = {}
         self.edits: list[tuple[tuple[Axis, ...], Edit]] = []
         self.decided: dict[ir.Node, tuple[Axis, int]] = {}
         self.normalised: list[tuple[np.ndarray, str]] = []
@@ -94,6 +102,16 @@ class Place(Call):
         """Return the shape of an output."""
         return self.outputs[index].shape if index < len(self.outputs) else None
 
+    def extent(self, index: int, axis: int) -> Extent:
+        """Return the extent of an axis of an input."""
+        shape = self.shape(index)
+        return shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+
+    def extent_out(self, axis: int) -> Extent:
+        """Return the extent of an axis of the first output."""
+        shape = self.out()
+        return shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+
     def labelled(self, index: int = 0) -> Axes | None:
         """Return the labels of an input's axes; None where its rank is not known.
 
@@ -119,16 +137,37 @@ class Place(Call):
     def kernel(self, index: int, roles: Mapping[int, Role]) -> Axes | None:
         """Return the labels of a weight that makes or reads units: the same wherever it is used."""
         axes = self.labelled(index)
-        value = self.node.inputs[index] if index < len(self.node.inputs) else None
-        if axes is None or value is None:
+        if axes is None:
             return None
+        self.mark(index, roles)
         use = self.state.uses.get((self.node, index))
         if use is not None:
-            use.roles.update(roles)
-            first = self.state.kernels.setdefault(value, axes)
+            first = self.state.kernels.setdefault(use.value, axes)
             for mine, old in zip(axes, first, strict=True):
                 self.meet(mine, old)
         return axes
+
+    def mark(self, index: int, roles: Mapping[int, Role]) -> None:
+        """Say what the axes of a constant do, whether it is read as it is or through others."""
+        found = self._behind(index)
+        if found is not None:
+            use, order = found
+            use.roles.update({order[axis]: role for axis, role in roles.items()})
+
+    def _behind(self, index: int) -> tuple[Use, tuple[int, ...]] | None:
+        """Return the constant that an input is or stands for, and which of its axes is which."""
+        use = self.state.uses.get((self.node, index))
+        if use is not None:
+            return use, tuple(range(len(use.axes)))
+        value = self.node.inputs[index] if index < len(self.node.inputs) else None
+        return None if value is None else self.state.derived.get(value)
+
+    def stands_for_input(self, order: Sequence[int]) -> None:
+        """Say that the output is the first input with its axes in this order, scaled at most."""
+        found = self._behind(0)
+        if found is not None:
+            use, old = found
+            self.state.derived[self.node.outputs[0]] = use, tuple(old[axis] for axis in order)
 
     def bias(self, index: int, axis: Axis, role: Role = Role.PRODUCES) -> None:
         """Let a vector of one number a position, where it is given, follow an axis."""
@@ -136,12 +175,10 @@ class Place(Call):
             return
         axes = self.labelled(index)
         if axes is None or len(axes) != 1:
-            self.pin(axis, f"{self.name} has an operand of unknown shape")
+            self.pin_all((axis, *(axes or ())), f"{self.name} has an operand of unknown shape")
             return
         self.meet(axes[0], axis)
-        use = self.state.uses.get((self.node, index))
-        if use is not None:
-            use.roles[0] = role
+        self.mark(index, {0: role})
 
     def of_extent(self, size: Extent) -> Axis:
         """Return new labels for an axis."""
@@ -189,3 +226,10 @@ Row: TypeAlias = Callable[[Place], "Sequence[Axes | None]"]
 def live(axis: Axis) -> bool:
     """Return whether positions of an axis may go as far as is known of it."""
     return not isinstance(axis, Fixed)
+
+
+def lost(place: Place, *sides: Axes | None) -> list[Axes | None]:
+    """Keep everything at a node of which too little is known."""
+    for axes in sides:
+        place.pin_all(axes or (), f"{place.name} has an operand of unknown shape")
+    return [None]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from onnxopt.coupling.operators import (
+    attention,
     creation,
     elementwise,
+    extents,
     indexing,
     joining,
     norms,
     products,
+    quantization,
+    recurrent,
+    reductions,
     reshaping,
     windows,
 )
@@ -18,16 +23,21 @@ from onnxopt.coupling.place import Row
 
 _FAMILIES: dict[str, tuple[dict[str, Row], ...]] = {
     "": (
+        attention.ROWS,
         creation.ROWS,
         elementwise.ROWS,
+        extents.ROWS,
         indexing.ROWS,
         joining.ROWS,
         norms.ROWS,
         products.ROWS,
+        quantization.ROWS,
+        recurrent.ROWS,
+        reductions.ROWS,
         reshaping.ROWS,
         windows.ROWS,
     ),
-    "com.microsoft": (elementwise.MICROSOFT, products.MICROSOFT),
+    "com.microsoft": (elementwise.MICROSOFT, norms.MICROSOFT, products.MICROSOFT),
 }
 
 TABLE: MappingProxyType[tuple[str, str], Row] = MappingProxyType(

@@ -9,8 +9,7 @@ import numpy as np
 
 from onnxopt.coupling.labels import Axes, Axis, Fixed
 from onnxopt.coupling.operators.elementwise import like_first
-from onnxopt.coupling.operators.windows import lost
-from onnxopt.coupling.place import UNKNOWN, Place, Row, Surgery
+from onnxopt.coupling.place import Place, Row, Surgery, lost
 
 
 def _expand(place: Place) -> Sequence[Axes | None]:
@@ -68,12 +67,11 @@ def _tile(place: Place) -> Sequence[Axes | None]:
     return [tuple(found)]
 
 
-def nothing(place: Place) -> Sequence[Axes | None]:
-    """Extents are followed by shape inference, before anything is cut: see `sizes.freeze`."""
-    for index in range(len(place.node.inputs)):
-        if place.has(index):
-            place.labelled(index)
-    return [tuple(UNKNOWN for _ in place.out(i) or ()) for i in range(len(place.node.outputs))]
+def _range(place: Place) -> Sequence[Axes | None]:
+    """Numbers that follow each other: none can be left out."""
+    for index in range(3):
+        place.pin_all(place.labelled(index) or (), f"{place.name} counts with it")
+    return [(Fixed(f"{place.name} counts along it"),)]
 
 
 ROWS: dict[str, Row] = {
@@ -81,6 +79,6 @@ ROWS: dict[str, Row] = {
     "Expand": _expand,
     "RandomNormalLike": like_first,
     "RandomUniformLike": like_first,
-    "Shape": nothing,
+    "Range": _range,
     "Tile": _tile,
 }

@@ -12,7 +12,9 @@ from onnxopt.shapes.extent import Dims
 
 def like_first(place: Place) -> Sequence[Axes | None]:
     """All outputs have the axes of the first input."""
-    return [place.labelled()] * len(place.node.outputs)
+    axes = place.labelled()
+    place.stands_for_input(range(len(axes or ())))
+    return [axes] * len(place.node.outputs)
 
 
 def broadcast(place: Place) -> Sequence[Axes | None]:
@@ -73,9 +75,10 @@ def fixed(place: Place, axes: Axes, which: Sequence[int]) -> Axes:
     return tuple(result)
 
 
-def _pass_of_ones(place: Place) -> Sequence[Axes | None]:
-    """Casts to the type of the second input, whatever shape that has."""
-    return [place.labelled()]
+def _like_type(place: Place) -> Sequence[Axes | None]:
+    """Only the element type of the second input counts."""
+    place.labelled(1)
+    return [place.labelled(0)]
 
 
 _BROADCAST = (
@@ -109,7 +112,7 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(_BROADCAST, broadcast),
     "BitwiseNot": like_first,
     "Dropout": like_first,
-    "CastLike": _pass_of_ones,
+    "CastLike": _like_type,
     "PRelu": prelu,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,

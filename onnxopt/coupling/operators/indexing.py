@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 
 from onnxopt.coupling.labels import Axes, Axis, Fixed
-from onnxopt.coupling.operators.windows import lost
-from onnxopt.coupling.place import Place, Role, Row, Surgery
+from onnxopt.coupling.place import Place, Role, Row, Surgery, lost
 from onnxopt.shapes.call import normalize
 
 

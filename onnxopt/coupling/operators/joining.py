@@ -9,8 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from onnxopt.coupling.labels import Axes, Axis, Fixed
-from onnxopt.coupling.operators.windows import lost
-from onnxopt.coupling.place import Place, Row, Surgery
+from onnxopt.coupling.place import Place, Row, Surgery, lost
 from onnxopt.shapes.call import normalize
 from onnxopt.shapes.extent import Extent
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from onnxopt.coupling.digits import Digit, refine
 from onnxopt.coupling.labels import Axes, Axis, Fixed
-from onnxopt.coupling.operators.windows import lost
-from onnxopt.coupling.place import ONE, UNKNOWN, Place, Row, Surgery, live
+from onnxopt.coupling.operators.shuffling import follow, shuffled
+from onnxopt.coupling.place import ONE, UNKNOWN, Place, Row, Surgery, live, lost
 from onnxopt.shapes.extent import Dims
 
 
@@ -120,8 +120,13 @@ def _static(state: Regrouping, indices: list[int]) -> bool:
 def _reshape(place: Place) -> Sequence[Axes | None]:
     """Axes that are split or joined keep the labels of one factor: of heads, the number."""
     x, before, after = place.labelled(0), place.shape(0), place.out()
+    if place.node in place.state.shuffled:
+        return [place.state.shuffled[place.node]]
     if x is None or before is None or after is None or 0 in after:
         return lost(place, x)
+    shuffle = shuffled(place, x)
+    if shuffle is not None:
+        return [follow(place, x, shuffle)]
     found = regroup(place, x, before, after)
     wanted = _wanted(place, found, before, after)
     if wanted is None:
@@ -178,6 +183,7 @@ def _transpose(place: Place) -> Sequence[Axes | None]:
     if x is None:
         return [None]
     order = place.ints("perm") or tuple(reversed(range(len(x))))
+    place.stands_for_input(order)
     return [tuple(x[axis] for axis in order)]
 
 
