@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from onnxopt.coupling.cut import cut
 from onnxopt.coupling.groups import Coupling, Group, Member, couple
 from onnxopt.coupling.place import Role
+from onnxopt.coupling.surgery import cut
 from onnxopt.coupling.table import TABLE
 
 __all__ = ["TABLE", "Coupling", "Group", "Member", "Role", "couple", "cut"]

@@ -41,7 +41,8 @@ class Group:
     blocked: str | None = None
     """Why no unit may go."""
     normalised: tuple[str, ...] = ()
-    """The normalisations whose statistics are taken over the units that are left."""
+    """The nodes, normalisations for the most part, that take means over the units: when some go,
+    over those that are left. To cut is then not the same as to set to zero."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.costs.count import name_of
 from onnxopt.coupling.labels import Axes, Axis, Fixed, Labels, common
 from onnxopt.shapes.call import Call
 from onnxopt.shapes.engine import Engine
@@ -212,6 +213,12 @@ class Place(Call):
     def pin_all(self, axes: Sequence[Axis], reason: str) -> list[Axis]:
         """Keep all positions of some axes."""
         return [self.pin(axis, reason) for axis in axes]
+
+    def averages(self, axes: Sequence[Axis]) -> None:
+        """Say that the node takes means over axes: once some positions go, over the others."""
+        for axis in axes:
+            if not isinstance(axis, Fixed):
+                self.state.normalised.append((axis, name_of(self.node)))
 
     def later(self, edit: Edit, *axes: Axis) -> None:
         """Have something done to the node when some positions of these axes go."""

@@ -103,7 +103,8 @@ class Shuffled(nn.Module):  # type: ignore[misc]
         x = self.stem(x)
         for part in self.parts:
             kept, taken = x.chunk(2, 1)
-            x = functional.channel_shuffle(torch.cat([kept, torch.relu(part(taken))], 1), 2)
+            x = torch.cat([kept, torch.relu(part(taken))], 1)
+            x = x.view(-1, 2, 6, 8, 8).transpose(1, 2).reshape(-1, 12, 8, 8)
         return self.last(x)
 
 
@@ -136,13 +137,14 @@ class Llama(nn.Module):  # type: ignore[misc]
         self.table = nn.Embedding(50, 20)
         self.q, self.k, self.v = (nn.Linear(20, n * 8, bias=False) for n in (6, 3, 3))
         self.out, self.gate, self.up = nn.Linear(48, 20), nn.Linear(20, 28), nn.Linear(20, 28)
-        self.norm, self.down, self.last = nn.RMSNorm(20), nn.Linear(28, 20), nn.Linear(20, 7)
+        self.scale, self.down = nn.Parameter(torch.rand(20)), nn.Linear(28, 20)
+        self.last = nn.Linear(20, 7)
 
     def forward(self, ids: Any) -> Any:
         x = self.table(ids)
         batch, length, _ = x.shape
         angle = torch.arange(length)[:, None] * 0.5 ** torch.arange(4)
-        y = self.norm(x)
+        y = self._normal(x)
         q, k = (self._turned(made(y), angle) for made in (self.q, self.k))
         v = self.v(y).view(batch, length, 3, 8).transpose(1, 2)
         k, v = (
@@ -151,8 +153,11 @@ class Llama(nn.Module):  # type: ignore[misc]
         )
         y = torch.softmax(q @ k.transpose(2, 3) / 8**0.5, -1) @ v
         x = x + self.out(y.transpose(1, 2).reshape(batch, length, 48))
-        y = self.norm(x)
+        y = self._normal(x)
         return self.last(x + self.down(functional.silu(self.gate(y)) * self.up(y)))
+
+    def _normal(self, x: Any) -> Any:
+        return self.scale * x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-6)
 
     def _turned(self, x: Any, angle: Any) -> Any:
         x = x.view(x.shape[0], x.shape[1], -1, 8).transpose(1, 2)
@@ -194,6 +199,7 @@ class Windows(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.stem, self.last = nn.Conv2d(3, 12, 1), nn.Linear(12, 4)
+        self.out = nn.Linear(12, 12)
         self.mix, self.bias = nn.Linear(12, 36), nn.Parameter(torch.randn(9, 3))
         self.register_buffer("index", torch.randint(9, (4, 4)))
 
@@ -203,7 +209,7 @@ class Windows(nn.Module):  # type: ignore[misc]
         q, k, v = self.mix(x).reshape(-1, 4, 3, 3, 4).permute(2, 0, 3, 1, 4)
         bias = self.bias[self.index.view(-1)].view(4, 4, 3).permute(2, 0, 1)
         y = torch.softmax(q @ k.transpose(2, 3) + bias, -1) @ v
-        x = x + y.transpose(1, 2).reshape(-1, 4, 12)
+        x = x + self.out(y.transpose(1, 2).reshape(-1, 4, 12))
         return self.last(torch.relu(x).mean(1))
 
 

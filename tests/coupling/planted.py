@@ -11,7 +11,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from onnxopt import graph
+from onnxopt.costs.count import name_of
 from onnxopt.coupling import Coupling, Group, couple, cut
+from onnxopt.shapes import infer
 
 _DIVIDING = ("Div", "Mod", "Pow")
 Feeds = Mapping[str, np.ndarray]
@@ -69,28 +71,28 @@ def hold(value: ir.Value, contents: np.ndarray) -> None:
 
 
 def restrict(model: ir.Model, keep: Mapping[str, np.ndarray]) -> ir.Model:
-    """Let normalisations over the last axis, of which units are zero, count only the others.
+    """Let means over axes, of which units are zero, count only the other units.
 
-    ``scale * (x - mean) / sqrt(var + eps) + shift`` is written out with a mask of 0 and 1.
+    ``scale * (x - mean) / sqrt(var + eps) + shift`` over the last axis is written out with a mask
+    of 0 and 1; a mean alone is that of the masked numbers, times their count over that of the ones.
     """
-    spots: dict[str, list[np.ndarray]] = {}
-    nodes = {node.name: node for node in model.graph}
+    infer(model)
+    masks: dict[str, list[tuple[int, np.ndarray]]] = {}
+    nodes = {name_of(node): node for node in model.graph}
     for group in free(couple(model)):
         gone = np.setdiff1d(np.arange(group.units), keep[group.name])
         for name in group.normalised:
-            x = nodes[name].inputs[0]
-            axis = len(x.shape or ()) - 1 if x is not None else 0
-            spots.setdefault(name, []).extend(
-                member.positions[gone].ravel()
+            masks.setdefault(name, []).extend(
+                (member.axis, member.positions[gone].ravel())
                 for member in group.members
-                if member.value is x and member.axis == axis
+                if member.value is nodes[name].inputs[0]
             )
-    for name, found in spots.items():
-        extent = (nodes[name].inputs[1] or nodes[name].outputs[0]).shape
-        assert extent is not None
-        mask = np.ones(int(str(extent[-1])), np.float32)
-        mask[np.concatenate(found)] = 0
-        _masked(nodes[name], mask)
+    for name, found in masks.items():
+        shape = graph.dims(nodes[name].inputs[0]) or ()
+        axis = found[0][0]
+        mask = np.ones(int(str(shape[axis])), np.float32)
+        mask[np.concatenate([positions for _, positions in found])] = 0
+        _masked(nodes[name], mask.reshape(-1, *[1] * (len(shape) - axis - 1)))
     return model
 
 
@@ -111,6 +113,11 @@ def _masked(node: ir.Node, mask: np.ndarray) -> None:
         return new.outputs[0]
 
     share, last = const(mask), const(np.array([-1]))
+    if node.op_type == "ReduceMean":
+        whole = const(np.float32(mask.size / mask.sum()).reshape(1))
+        masked = op("Mul", op("Mul", node.inputs[0], share), whole)
+        node.replace_input_with(0, masked)
+        return
     count = const(np.float32(mask.sum()).reshape(1))
     x = op("Mul", node.inputs[0], share)
     if node.op_type == "LayerNormalization":

@@ -85,7 +85,7 @@ def step(draw: st.DrawFn, g: Drawn) -> None:
             g.add(g.op(draw(st.sampled_from(["Add", "Mul", "Sub", "Max"])), x, y)[0], size)
         case 6 if size + other <= 24:
             g.add(g.op("Concat", x, y, axis=1)[0], size + other)
-        case 7:
+        case 7 if size > 1:
             at = draw(st.integers(1, size - 1))
             one, two = g.op("Split", x, g.numbers(at, size - at), count=2, axis=1)
             g.add(one, at)

@@ -24,13 +24,18 @@ def _expand(place: Place) -> Sequence[Axes | None]:
         found.append(x[old] if old >= 0 and before[old] != 1 else place.of_extent(size))
     if isinstance(length[0], int):
         new = [axis - skip < 0 or before[axis - skip] == 1 for axis in range(len(after))]
-        place.later(partial(_new_extents, place, found, new, length[0]), *found)
+        place.later(partial(_new_extents, place, 1, found, new, length[0]), *found)
         return [tuple(found)]
     return [tuple(place.pin_all(found, f"{place.name} takes a shape of unknown length"))]
 
 
 def _new_extents(
-    place: Place, axes: Sequence[Axis], new: Sequence[bool], length: int, surgery: Surgery
+    place: Place,
+    index: int,
+    axes: Sequence[Axis],
+    new: Sequence[bool],
+    length: int,
+    surgery: Surgery,
 ) -> None:
     sizes: list[int | None] = []
     for axis, made in list(zip(axes, new, strict=True))[len(axes) - length :]:
@@ -38,7 +43,7 @@ def _new_extents(
             sizes.append(None)
         else:
             sizes.append(int(surgery.kept(axis).sum()) if made else 1)
-    surgery.sizes(place.node, 1, sizes)
+    surgery.sizes(place.node, index, sizes)
 
 
 def _constant_of_shape(place: Place) -> Sequence[Axes | None]:
@@ -47,7 +52,7 @@ def _constant_of_shape(place: Place) -> Sequence[Axes | None]:
     if after is None:
         return [None]
     found = tuple(place.of_extent(size) for size in after)
-    place.later(partial(_new_extents, place, found, [True] * len(found), len(found)), *found)
+    place.later(partial(_new_extents, place, 0, found, [True] * len(found), len(found)), *found)
     return [found]
 
 

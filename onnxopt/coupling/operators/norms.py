@@ -40,15 +40,9 @@ def _layer(place: Place) -> Sequence[Axes | None]:
     if x is None or axes is None:
         return lost(place, x)
     axis = place.integer("axis", -1) % len(axes)
-    _statistics(place, axes[axis:])
+    place.averages(axes[axis:])
     small = (*axes[:axis], *[ONE] * (len(axes) - axis))
     return [axes, small, small]
-
-
-def _statistics(place: Place, axes: Axes) -> None:
-    for labels in axes:
-        if not isinstance(labels, Fixed):
-            place.state.normalised.append((labels, place.node.name or place.name))
 
 
 def _skip(place: Place) -> Sequence[Axes | None]:
@@ -56,7 +50,7 @@ def _skip(place: Place) -> Sequence[Axes | None]:
     axes = over(place, range(len(place.node.inputs)))
     if axes is None:
         return [None]
-    _statistics(place, axes[-1:])
+    place.averages(axes[-1:])
     small = (*axes[:-1], ONE)
     return [axes, small, small, axes]
 
@@ -69,7 +63,7 @@ def _group(place: Place) -> Sequence[Axes | None]:
         return lost(place, x)
     rest = place.pin_all(x[2:], f"{place.name} takes its statistics over it")
     if groups == 1:
-        _statistics(place, x[1:2])
+        place.averages(x[1:2])
     each = channels // groups
     units = place.fresh(groups) if groups > 1 else ONE
     if not isinstance(units, Fixed):

@@ -25,6 +25,16 @@ def _mix(place: Place) -> Sequence[Axes | None]:
     return [_reduced(place, fixed(place, x, axes), axes)]
 
 
+def _mean(place: Place) -> Sequence[Axes | None]:
+    """The mean is that of what is left, as a normalisation has it that is written out."""
+    x = place.labelled(0)
+    axes = _axes(place, x)
+    if x is None or axes is None:
+        return lost(place, x)
+    place.averages([x[axis] for axis in axes])
+    return [_reduced(place, x, axes)]
+
+
 def _axes(place: Place, x: Axes | None) -> tuple[int, ...] | None:
     if x is None:
         return None
@@ -73,13 +83,14 @@ def _triangle(place: Place) -> Sequence[Axes | None]:
 
 
 _SUMS = ("ReduceL1", "ReduceL2", "ReduceSum", "ReduceSumSquare")
-_MIXES = ("ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd")
+_MIXES = ("ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMin", "ReduceProd")
 
 ROWS: dict[str, Row] = {
     **dict.fromkeys(_SUMS, _sum),
     **dict.fromkeys(_MIXES, _mix),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
     "CumSum": _along,
+    "ReduceMean": _mean,
     "TopK": _top,
     "Trilu": _triangle,
 }
