@@ -229,7 +229,7 @@ NETWORKS = {
     "residual": Network(Residual, images, {8, 12}),
     "fire": Network(Fire, images, {5, 6, 7}),
     "inverted": Network(Inverted, images, {5, 12}),
-    "grouped": Network(Grouped, images, {8, 6}),
+    "grouped": Network(Grouped, images, {8, 3}),
     "decoder": Network(Decoder, images, {4, 5, 6}),
     "shuffled": Network(Shuffled, images, {3, 6}),
     "encoder": Network(Encoder, tokens, {3, 24, 32}),
