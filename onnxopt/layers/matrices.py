@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.layers import readers
@@ -31,7 +32,12 @@ def as_matrix(layer: Layer, weight: np.ndarray) -> np.ndarray:
 
 def replace(layer: Layer, rows: np.ndarray) -> None:
     """Put a matrix [groups, outputs, columns] in the place of a layer's weight."""
-    layer.weight.const_value = graph.tensor_of(as_weight(layer, rows))
+    held = graph.tensor_of(as_weight(layer, rows))
+    maker = layer.weight.producer()
+    if maker is not None:
+        maker.attributes.clear()
+        maker.attributes.add(ir.AttrTensor("value", held))
+    layer.weight.const_value = held
 
 
 def as_weight(layer: Layer, rows: np.ndarray) -> np.ndarray:

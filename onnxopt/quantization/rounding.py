@@ -78,7 +78,7 @@ def gptq(
     """
     order = np.argsort(-np.diag(gram), kind="stable")
     back = np.argsort(order)
-    upper = _upper(gram[np.ix_(order, order)], damping)
+    upper = inverse_factor(gram[np.ix_(order, order)], damping)
     shape = weight.shape
     spread = params.granularity.spread
     scale = np.broadcast_to(spread(params.scale.astype(np.float64), shape), shape)[:, order]
@@ -102,7 +102,8 @@ def gptq(
     return found[:, back]
 
 
-def _upper(gram: np.ndarray, damping: float) -> np.ndarray:
+def inverse_factor(gram: np.ndarray, damping: float) -> np.ndarray:
+    """Return U, upper triangular, with ``U^T U`` the inverse of ``gram + damping mean(diag) I``."""
     diagonal = np.diag(gram)
     added = damping * float(diagonal.mean()) or 1.0
     inverse = np.linalg.inv(gram + added * np.eye(len(gram)))

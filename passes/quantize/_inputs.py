@@ -32,16 +32,26 @@ class Grams:
 
         def look(value: ir.Value, array: np.ndarray, _: int) -> None:
             for way, layer in readers[value].items():
-                seen = matrices.columns(layer, array, self._random).astype(np.float64)
-                product = seen.transpose(0, 2, 1) @ seen
+                seen = matrices.columns(layer, array, self._random)
+                product = self._product(seen.astype(np.float64))
                 self._sums[way] = self._sums[way] + product if way in self._sums else product
 
         stream(model, list(readers), context, look, "second moments")
+
+    def _product(self, seen: np.ndarray) -> np.ndarray:
+        return np.asarray(seen.transpose(0, 2, 1) @ seen)
 
     def of(self, layer: Layer) -> np.ndarray | None:
         """Return the sum of a layer; None where nothing was seen or something was not finite."""
         found = self._sums.get(_way(layer))
         return None if found is None or not np.isfinite(found).all() else found
+
+
+class Powers(Grams):
+    """The diagonals of those sums, without the rest of them: [groups, columns]."""
+
+    def _product(self, seen: np.ndarray) -> np.ndarray:
+        return np.asarray((seen**2).sum(axis=1))
 
 
 def _way(layer: Layer) -> object:
