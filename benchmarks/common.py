@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -15,12 +16,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+
+Item = TypeVar("Item")
 
 
 class Case(NamedTuple):
@@ -47,6 +50,34 @@ def add_case_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--group", action="append", help="corpus, torchscript, dynamo, light, …")
     parser.add_argument("--only", nargs="*", help="names of models; all by default")
+
+
+def add_resume_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a measurement that goes on where it stopped."""
+    parser.add_argument(
+        "--for", dest="seconds", type=float, help="start no model after so many seconds"
+    )
+    parser.add_argument("--again", action="store_true", help="forget what there is of these models")
+
+
+def resumed(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is measured already of the models, none of those that are to be done again."""
+    done: dict[str, Any] = read_results(name).get("models", {})
+    if not options.again:
+        return done
+    if not options.only and not options.group:
+        return {}
+    again = {case.name for case in cases(options)}
+    return {model: said for model, said in done.items() if model not in again}
+
+
+def in_time(items: Iterable[Item], seconds: float | None) -> Iterator[Item]:
+    """Yield items until so many seconds have gone by."""
+    end = time.monotonic() + (math.inf if seconds is None else seconds)
+    for item in items:
+        if time.monotonic() > end:
+            return
+        yield item
 
 
 def selected(options: argparse.Namespace) -> bool:

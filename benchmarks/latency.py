@@ -16,7 +16,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from common import Case, add_case_options, cases, run_measured, selected, write_results
+from common import (
+    Case,
+    add_case_options,
+    add_resume_options,
+    cases,
+    in_time,
+    resumed,
+    run_measured,
+    write_results,
+)
 from peers import ONNXOPT, PEERS, run_peer
 
 
@@ -77,7 +86,7 @@ def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     files, said = {}, {}
     for name in options.by:
         path = case.folder / "peers" / f"{name}.onnx"
-        if not path.exists():
+        if name == ONNXOPT or not path.exists():
             ran = run_peer(name, case.model, path)
             if not ran["ok"]:
                 said[name] = {"problem": ran["problem"]}
@@ -95,17 +104,19 @@ def main() -> None:
     """Read the command line, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_case_options(parser)
+    add_resume_options(parser)
     parser.add_argument("--by", nargs="+", choices=[*PEERS, ONNXOPT], default=[ONNXOPT])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", type=float, default=14, help="seconds a model")
     options = parser.parse_args()
-    results = {}
-    for case in cases(options):
-        results[case.name] = measure(case, options)
-        for name, facts in results[case.name].items():
+    done = resumed("latency", options)
+    left = [case for case in cases(options) if not done.get(case.name, {}).keys() >= {*options.by}]
+    for case in in_time(left, options.seconds):
+        done[case.name] = measure(case, options)
+        for name, facts in done[case.name].items():
             print(case.name, name, json.dumps(facts), flush=True)
-    said = {"threads": options.threads, "models": results}
-    print(write_results("latency", said, part=selected(options)))
+        write_results("latency", {"threads": options.threads, "models": done})
+    print(f"{len(done)} models measured")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common import HERE, run_measured, write_results
+from common import HERE, in_time, read_results, run_measured, write_results
 from peers import ONNXOPT, PEERS, run_peer
 
 
@@ -71,6 +71,14 @@ def measure(name: str, model: Model, path: Path, rounds: int, limit: float) -> d
     return said
 
 
+def copy(path: Path, rounds: int, limit: float) -> float:
+    """Return the seconds in which ``cp`` copies a model's data, which writing it cannot beat."""
+    data, target = path.with_name(f"{path.name}.weights"), path.parent / "out" / "copy.data"
+    taken = [run_measured(["cp", str(data), str(target)], limit).seconds for _ in range(rounds)]
+    target.unlink()
+    return statistics.median(taken)
+
+
 def main() -> None:
     """Read the command line, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -79,25 +87,31 @@ def main() -> None:
     parser.add_argument("--without-onnxopt", action="store_true")
     parser.add_argument("--models", nargs="*", help="chain_20000, inline_1500, …; all by default")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--for", dest="seconds", type=float, help="start no model after so many seconds"
+    )
     parser.add_argument("--limit", type=float, default=600, help="seconds a process")
     options = parser.parse_args()
     bare = run_measured([sys.executable, "-c", "pass"], 60).peak_mb
-    results: dict[str, Any] = {}
-    for model in MODELS:
-        if options.models and model.name not in options.models:
-            continue
+    results = read_results("scaling").get("models", {})
+    wanted = [m for m in MODELS if not options.models or m.name in options.models]
+    for model in in_time(wanted, options.seconds):
         path = make(model, options.folder)
         nodes, megabytes = (
             count_nodes(path),
             sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
         )
-        results[model.name] = {"nodes": nodes, "mb": megabytes / 1e6, "optimizers": {}}
+        before = results.get(model.name, {}).get("optimizers", {})
+        results[model.name] = {"nodes": nodes, "mb": megabytes / 1e6, "optimizers": before}
         for name in [*options.peers, *([] if options.without_onnxopt else [ONNXOPT])]:
             said = measure(name, model, path, options.rounds, options.limit)
             said["over_interpreter_mb"] = said["peak_mb"] - bare
             results[model.name]["optimizers"][name] = said
             print(model.name, name, said, flush=True)
-    print(write_results("scaling", {"interpreter_mb": bare, "models": results}))
+        if model.kind == "external":
+            results[model.name]["copy_seconds"] = copy(path, options.rounds, options.limit)
+            print(model.name, "cp", results[model.name]["copy_seconds"], flush=True)
+        write_results("scaling", {"interpreter_mb": bare, "models": results})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import Case, add_case_options, cases, write_results
+from common import (
+    Case,
+    add_case_options,
+    add_resume_options,
+    cases,
+    in_time,
+    resumed,
+    write_results,
+)
 from peers import ONNXOPT, PEERS, run_peer
 
 
@@ -35,10 +43,17 @@ def summarize(seconds: dict[str, list[float]]) -> dict[str, Any]:
     return said
 
 
+def overall(models: dict[str, Any]) -> dict[str, float]:
+    """Return the worst and the median ratio to the faster peer."""
+    ratios = [said["ratio"] for said in models.values() if "ratio" in said]
+    return {"worst": max(ratios), "median": statistics.median(ratios)} if ratios else {}
+
+
 def main() -> None:
-    """Read the command line, measure and write."""
+    """Read the command line, measure what is missing and write after each model."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_case_options(parser)
+    add_resume_options(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=300, help="seconds a process")
     parser.add_argument(
@@ -49,15 +64,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     options.group = options.group or ["corpus"]
-    results = {}
-    for case in cases(options):
-        results[case.name] = summarize(measure(case, options.names, options.rounds, options.limit))
-        medians = results[case.name]["medians"]
+    done = resumed("wall", options)
+    left = [case for case in cases(options) if case.name not in done]
+    for case in in_time(left, options.seconds):
+        done[case.name] = summarize(measure(case, options.names, options.rounds, options.limit))
+        medians = done[case.name]["medians"]
         print(case.name, {name: round(median, 2) for name, median in medians.items()}, flush=True)
-    ratios = [said["ratio"] for said in results.values() if "ratio" in said]
-    overall = {"worst": max(ratios), "median": statistics.median(ratios)} if ratios else {}
-    print(overall)
-    print(write_results("wall", {"ratio to the faster peer": overall, "models": results}))
+        write_results("wall", {"ratio to the faster peer": overall(done), "models": done})
+    print(overall(done))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,6 @@ def read_options(tokens: Tokens, kind: type[Any], owner: str) -> dict[str, Any]:
     ``owner`` is what errors call it.
     """
     fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
     for key in _keys(tokens):
         if key not in fields:
@@ -119,7 +118,7 @@ def read_options(tokens: Tokens, kind: type[Any], owner: str) -> dict[str, Any]:
         start = tokens.position + 1 if tokens.peek() == "=" else tokens.position - 1
         raw = _read_given(tokens)
         try:
-            values[name] = convert(raw, hints[name])
+            values[name] = convert(raw, typing.get_type_hints(kind)[name])
         except ValueError as problem:
             tokens.fail(f"option '{key}': {problem}", back=tokens.position - start)
     for key, field in fields.items():

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
 import typer
 
-from onnxopt.cli.bench import bench
-from onnxopt.cli.catalogue import passes, targets
-from onnxopt.cli.compare import compare
-from onnxopt.cli.diff import diff
-from onnxopt.cli.doctor import doctor
-from onnxopt.cli.inspect import inspect
-from onnxopt.cli.optimize import optimize
-from onnxopt.cli.profile import profile
-from onnxopt.cli.quantize import quantize
 from onnxopt.errors import OnnxoptError
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, by which typer ends too."""
+
+_MODULES = {
+    "optimize": "optimize",
+    "quantize": "quantize",
+    "bench": "bench",
+    "profile": "profile",
+    "compare": "compare",
+    "diff": "diff",
+    "inspect": "inspect",
+    "passes": "catalogue",
+    "targets": "catalogue",
+    "doctor": "doctor",
+}
+"""The module of this package in which each command is a function of the same name."""
 
 
 def _version(wanted: bool) -> None:
@@ -27,7 +36,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def app() -> typer.Typer:
+def _command(name: str) -> Callable[..., None]:
+    module = importlib.import_module(f"onnxopt.cli.{_MODULES[name]}")
+    command: Callable[..., None] = getattr(module, name)
+    return command
+
+
+def app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return all commands, or the one that the arguments begin with: reading them all takes time."""
     commands = typer.Typer(
         name="onnxopt",
         help="Rewrite, verify and measure ONNX models.",
@@ -45,18 +61,16 @@ def app() -> typer.Typer:
     ) -> None:
         del version
 
-    for command in (
-        *(optimize, quantize, bench, profile, compare, diff, inspect),
-        *(passes, targets, doctor),
-    ):
-        commands.command()(command)
+    asked = [name for name in arguments[:1] if name in _MODULES]
+    for name in asked or _MODULES:
+        commands.command()(_command(name))
     return commands
 
 
 def run() -> int:
     """Run a command; return the exit status and say what went wrong."""
     try:
-        app()(prog_name="onnxopt")
+        app(sys.argv[1:])(prog_name="onnxopt")
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else 0
         if status == INTERRUPTED:

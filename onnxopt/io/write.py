@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
@@ -116,7 +115,7 @@ class _Marked(ir.LazyTensor):
 
 
 def _save_inline(model: ir.Model, found: Sequence[Slot], path: Path) -> None:
-    mark = Mark(secrets.token_bytes(16))
+    mark = Mark(os.urandom(16))
     cut = [slot for slot in found if _is_external(slot) or _is_large_raw(slot.tensor)]
     tensors = [slot.tensor for slot in cut]
     stand_ins = [(slot, _Marked(slot.tensor, mark.of(i))) for i, slot in enumerate(cut)]
