@@ -23,6 +23,9 @@ COMMUTATIVE = frozenset(
 )
 """Operators whose two operands may be exchanged."""
 
+FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16))
+"""Types in which constants may be merged: numpy computes in them, or in a wider one."""
+
 COPIES = frozenset((("", "Identity"),))
 """Operators whose output is their input."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from onnxopt.report import Report
 
+_WIDTH = 100
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -54,6 +56,14 @@ class Paper:
         """Write a line."""
         self._stream.write(text + "\n")
 
+    def paragraph(self, text: str) -> None:
+        """Write a text in lines of at most 100 characters, all but the first indented."""
+        wrapped = textwrap.wrap(
+            text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in wrapped:
+            self.line(line)
+
     def table(self, rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
         """Write rows: the columns with these numbers to the left, all others to the right."""
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -74,9 +84,9 @@ def render_report(report: Report, paper: Paper) -> None:
     paper.table([["pass", "changes", "seconds"], *rows])
     paper.line()
     for line in report.verification.lines():
-        paper.line(line)
+        paper.paragraph(line)
     for note in report.notes:
-        paper.line(f"note: {note}")
+        paper.paragraph(f"note: {note}")
 
 
 def _operators(report: Report) -> list[list[str]]:

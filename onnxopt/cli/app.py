@@ -43,7 +43,7 @@ def _command(name: str) -> Callable[..., None]:
 
 
 def app(arguments: Sequence[str] = ()) -> typer.Typer:
-    """Return all commands, or the one that the arguments begin with: reading them all takes time."""
+    """Return all commands, or only the one that the arguments begin with, which takes less time."""
     commands = typer.Typer(
         name="onnxopt",
         help="Rewrite, verify and measure ONNX models.",

@@ -13,12 +13,11 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.ops import FLOATS
 from onnxopt.rewrite import Builder, Decline
 
 LARGE = 1 << 20
 """Bytes above which a constant that others read too is not stored a second time."""
-
-FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE))
 
 
 @dataclasses.dataclass(frozen=True)

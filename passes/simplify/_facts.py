@@ -9,13 +9,11 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.ops import FLOATS
 from onnxopt.rewrite import Decline
 from onnxopt.shapes import Dim, parse_dim
 
 Extent: TypeAlias = int | Dim | None
-FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16))
-"""Types in which constants may be merged: numpy computes in them, or in a wider one."""
-
 LARGE = 1024
 """From here on a summand may be there to cancel the input."""
 
@@ -26,12 +24,6 @@ def extents(value: ir.Value | None) -> tuple[Extent, ...] | None:
     if found is None:
         return None
     return tuple(parse_dim(extent) if isinstance(extent, str) else extent for extent in found)
-
-
-def same(one: ir.Value | None, other: ir.Value | None) -> bool:
-    """Return whether two values have one shape whatever the named extents are."""
-    left, right = extents(one), extents(other)
-    return left is not None and left == right and None not in left
 
 
 def uniform(value: ir.Value | None) -> float | None:
@@ -48,7 +40,7 @@ def keeps_shape(x: ir.Value, other: ir.Value, out: ir.Value) -> bool:
     small, large = extents(other), extents(x)
     if small is not None and not small:
         return True
-    if same(x, out):
+    if graph.same_shape(x, out):
         return True
     if small is None or large is None or len(small) > len(large):
         return False

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify import _parts
-from onnxopt.passes.simplify._facts import first_output_only, same, uniform
+from onnxopt.passes.simplify._facts import first_output_only, uniform
 from onnxopt.rewrite import Attr, Builder, Decline, Op, Opt, PatternOps, Rest, Rule, Var
 
 
@@ -102,7 +102,7 @@ class SameShape(Rule):
         return op.one_of(*names)(x, rest)
 
     def rewrite(self, op: Builder, root: ir.Node, x: ir.Value) -> ir.Value:
-        if not same(x, root.outputs[0]):
+        if not graph.same_shape(x, root.outputs[0]):
             raise Decline("the shape changes, or may")
         return x
 
@@ -148,7 +148,7 @@ class WholeSlice(Rule):
         steps = _parts.operand(root, 4, "steps") or ()
         if any(step != 1 for step in steps):
             raise Decline("leaves elements out, or turns them round")
-        if same(x, root.outputs[0]):
+        if graph.same_shape(x, root.outputs[0]):
             return x
         if any(cut.start != 0 or cut.end < _parts.EVERYTHING for cut in _parts.cuts(root).values()):
             raise Decline("cuts off an end")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxopt.passes.simplify._facts import keeps_shape, same, uniform
+from onnxopt import graph
+from onnxopt.passes.simplify._facts import keeps_shape, uniform
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 _NEUTRAL = {
@@ -52,7 +53,7 @@ class Chosen(Rule):
         if number is None:
             raise Decline("chooses from both sides")
         side = x if number else y
-        if not same(side, root.outputs[0]):
+        if not graph.same_shape(side, root.outputs[0]):
             raise Decline("broadcasting may enlarge the input")
         return side
 

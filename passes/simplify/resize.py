@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.simplify._facts import same, uniform
+from onnxopt.passes.simplify._facts import uniform
 from onnxopt.rewrite import Attr, Builder, Decline, Op, Opt, PatternOps, Rule, Var
 
 _KEEPS = frozenset(
@@ -40,7 +40,7 @@ class Resize(Rule):
     ) -> ir.Value:
         if placed not in _KEEPS:
             raise Decline("pixels move although the size stays")
-        if uniform(scales) != 1 and (sizes is None or not same(x, root.outputs[0])):
+        if uniform(scales) != 1 and (sizes is None or not graph.same_shape(x, root.outputs[0])):
             raise Decline("the size changes, or may")
         return x
 

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.ops import ELEMENTWISE
-from onnxopt.passes.simplify._facts import Extent, extents, same
+from onnxopt.passes.simplify._facts import Extent, extents
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 
@@ -31,14 +31,14 @@ class Upstream(Rule):
             if dies or source.is_graph_input() or len(set(source.consumers())) > 1:
                 return op.copy(root, [source])
         for source in _ancestors(y):
-            if same(source, y) and (source.is_graph_input() or _shape_is_read(source)):
+            if graph.same_shape(source, y) and (source.is_graph_input() or _shape_is_read(source)):
                 return op.copy(root, [source])
         raise Decline("no value before it has this shape, or none that has several readers")
 
 
 def _keeps(node: ir.Node, source: ir.Value, y: ir.Value) -> bool:
     alone = node.op_type in ELEMENTWISE and not node.domain and source is node.inputs[0]
-    return graph.tensor(source) is None and (alone or same(source, y))
+    return graph.tensor(source) is None and (alone or graph.same_shape(source, y))
 
 
 class OfReshape(Rule):
