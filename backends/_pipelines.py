@@ -7,6 +7,6 @@ LOSSLESS = (
 )
 """What any runtime gains from: nothing in it is made for one of them."""
 
-ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, simplify, cse, dce, forget-shapes"
+ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, simplify, cse, dce, keep-blocks, forget-shapes"
 """ONNX Runtime infers shapes itself; from written ones it makes SkipLayerNormalization, which
 takes several times as long on its CPU provider as the two operators it replaces."""

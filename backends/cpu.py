@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 
 from onnxopt.backends._install import max_opset, missing, operators
 from onnxopt.backends._integer import of_this_machine
@@ -11,6 +12,9 @@ from onnxopt.backends._pipelines import ONNXRUNTIME_CPU
 from onnxopt.target import Target
 
 PROVIDER = "CPUExecutionProvider"
+
+_BLOCK = 16
+"""Of AVX512; 8 channels on older x86, which divide it."""
 
 
 class Cpu(OrtBackend):
@@ -25,6 +29,7 @@ class Cpu(OrtBackend):
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
             integer=of_this_machine(),
+            channel_block=0 if platform.machine().lower() in ("arm64", "aarch64") else _BLOCK,
         )
 
     @classmethod

@@ -37,6 +37,8 @@ class Target:
     probe_operators: Callable[[], frozenset[str]] = frozenset
     integer: IntegerKernels | None = None
     """What it computes on integers; None where that gains nothing."""
+    channel_block: int = 0
+    """Channels in a block of the layout that its convolutions work in; 0 where there is none."""
 
     @functools.cached_property
     def max_opset(self) -> int:

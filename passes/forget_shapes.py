@@ -11,6 +11,9 @@ from onnxopt.base import Context, Pass
 from onnxopt.ops import STANDARD_DOMAINS
 from onnxopt.shapes import analyse
 
+_LOSING = frozenset(("Resize", "Upsample"))
+"""Operators through which ONNX's own inference carries numbers only."""
+
 Annotation = tuple[ir.TypeProtocol | None, ir.Shape | None]
 
 
@@ -21,7 +24,9 @@ class ForgetShapes(Pass):
     all shapes, ONNX Runtime 1.31 fuses Add into SkipLayerNormalization, which takes a CPU several
     times as long as the two, and lays its buffers out so that caches serve them worse: 3 to 5 % of
     a transformer's time. Inputs, outputs, initializers and the results of operators outside ONNX
-    keep what is known, and so does what could not be inferred again.
+    keep what is known, and so does what could not be inferred again. So do the results of Resize
+    with a named extent, which ONNX's own inference loses, and without which ONNX Runtime does not
+    add or multiply them in the layout of convolutions.
     """
 
     def run(self, model: ir.Model, context: Context) -> int:
@@ -44,10 +49,17 @@ def _inner(model: ir.Model) -> Iterator[ir.Value]:
     for home in graph.graphs(model):
         for node in home:
             if node.domain in STANDARD_DOMAINS:
-                for value in node.outputs:
+                for value in filter(_follows, node.outputs):
                     annotated = value.type is not None or value.shape is not None
                     if annotated and not value.is_graph_output():
                         yield value
+
+
+def _follows(value: ir.Value) -> bool:
+    """Return whether runtimes infer the shape as well as it is known here."""
+    node = value.producer()
+    resized = node is not None and node.op_type in _LOSING
+    return not (resized and any(isinstance(extent, str) for extent in graph.dims(value) or ()))
 
 
 def _as_good(found: ir.Shape | None, before: ir.Shape | None) -> bool:

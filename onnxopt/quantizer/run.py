@@ -119,6 +119,7 @@ class _Quantization:
         request = lossless.Request(
             target=self._request.target,
             pipeline=f"{first}, {self._target.pipeline}",
+            skip=("keep-blocks",),  # of floats: integer kernels have no such layout
             observers=self._request.observers,
             seed=self._request.seed,
         )

@@ -25,7 +25,7 @@ from onnxopt.verify import Honest, Tolerance, Verify, compare, fingerprint
 
 EVALUATE = evaluator(catalogue.backend("cpu{optimization=off}"))
 LOAD = catalogue.backend("cpu{threads=1}").open
-TARGET = dataclasses.replace(GENERIC, integer=X86_VNNI)
+TARGET = dataclasses.replace(GENERIC, integer=X86_VNNI, channel_block=16)
 NO_RUNTIME = frozenset(("custom_domain",))
 """Graphs with an operator that no runtime here knows."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"raise-opset": {"to": 21}}

@@ -178,6 +178,25 @@ def squeeze_excite() -> onnx.ModelProto:
     )
 
 
+def squeeze_excite_between_convolutions() -> onnx.ModelProto:
+    """Whole blocks of channels, a gate of another kind, and a plane of one row."""
+    return model(
+        """g (float[n,3,1,6] x) => (float[n,4,1,6] y) {
+            f = Conv<pads=[0,1,0,1]>(x, wf)
+            g = HardSwish(f)
+            a = ReduceMean<keepdims=1>(g, axes)
+            b = Conv(a, w1, b1)
+            c = Relu(b)
+            d = Conv(c, w2, b2)
+            e = HardSigmoid(d)
+            s = Mul(e, g)
+            y = Conv(s, wp)
+        }""",
+        {"axes": ints(-1, 2), "wf": normal(16, 3, 1, 3), "w1": normal(4, 16, 1, 1)}
+        | {"b1": normal(4), "w2": normal(16, 4, 1, 1), "b2": normal(16), "wp": normal(4, 16, 1, 1)},
+    )
+
+
 def matmul_add() -> onnx.ModelProto:
     return model(
         """g (float[n,4] x, float[n,5,4] t) => (float[n,3] y, float[n,5,3] u) {
