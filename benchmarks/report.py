@@ -99,7 +99,13 @@ def scaling(said: dict[str, Any]) -> Lines:
         for model, entry in said["models"].items()
         for name, facts in entry["optimizers"].items()
     ]
-    return table(["model", "nodes", "optimizer", "nodes left", "s", "peak MB over Python"], rows)
+    head = ["model", "nodes", "optimizer", "nodes left", "s", "peak MB over Python"]
+    copies = [
+        f"`cp` copies the data of {model} in {short(entry['copy_seconds'])} s."
+        for model, entry in said["models"].items()
+        if "copy_seconds" in entry
+    ]
+    return [*table(head, rows), *([""] if copies else []), *copies]
 
 
 def latency(said: dict[str, Any]) -> Lines:
