@@ -34,7 +34,7 @@ class RaiseOpset(Pass):
 
         aside = _set_aside(model)
         try:
-            converted = convert_version(io.to_proto(model), self.to)
+            converted = convert_version(io.to_whole_proto(model), self.to)
         except (ConvertError, RuntimeError) as problem:
             raise ModelError(
                 f"cannot raise the operator set from {graph.opset(model)} to {self.to}: "

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from onnxopt.errors import ModelError
 from onnxopt.io.formats import one_line
+from onnxopt.io.slots import from_files, slots, swapped
 from onnxopt.io.types import put_back, remember, set_aside
 
 
@@ -39,3 +40,9 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     proto = ir.to_proto(model)
     put_back(proto, model)
     return proto
+
+
+def to_whole_proto(model: ir.Model) -> onnx.ModelProto:
+    """Return a model as a message that needs no other file: weights in data files are read."""
+    with swapped(from_files(slots(model))):
+        return to_proto(model)

@@ -40,6 +40,17 @@ def model_size(model: ir.Model) -> int:
     return sum(nbytes(slot.tensor) for slot in slots(model))
 
 
+def from_files(found: Iterable[Slot]) -> list[tuple[Slot, ir.TensorProtocol]]:
+    """Read the tensors that lie in data files; return them as stand-ins for their slots."""
+    return [
+        (slot, _read(slot.tensor)) for slot in found if isinstance(slot.tensor, ir.ExternalTensor)
+    ]
+
+
+def _read(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy(), tensor.dtype, name=tensor.name, doc_string=tensor.doc_string)
+
+
 @contextlib.contextmanager
 def swapped(stand_ins: Iterable[tuple[Slot, ir.TensorProtocol]]) -> Iterator[None]:
     """Put stand-ins into their slots, and the tensors back at the end."""

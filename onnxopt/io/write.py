@@ -15,7 +15,7 @@ from onnxopt.errors import ModelError, UsageError
 from onnxopt.io.formats import Format, format_of, one_line, render
 from onnxopt.io.hush import uncollected
 from onnxopt.io.replace import Write, put, put_pair
-from onnxopt.io.slots import Slot, slots, swapped
+from onnxopt.io.slots import Slot, from_files, slots, swapped
 from onnxopt.io.storage import FileTensor
 from onnxopt.io.types import put_back
 from onnxopt.io.weights import nbytes
@@ -50,16 +50,11 @@ def save(model: ir.Model, path: Path | str, *, external_data: bool | None = None
     elif format_of(path) is Format.PROTOBUF:
         _save_inline(model, found, path)
     else:
-        stand_ins = [(slot, _in_memory(slot.tensor)) for slot in found if _is_external(slot)]
-        put(path, _writer(_render(_to_proto(model, stand_ins, path), path)))
+        put(path, _writer(_render(_to_proto(model, from_files(found), path), path)))
 
 
 def _is_external(slot: Slot) -> bool:
     return isinstance(slot.tensor, ir.ExternalTensor)
-
-
-def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-    return ir.Tensor(tensor.numpy(), tensor.dtype, name=tensor.name, doc_string=tensor.doc_string)
 
 
 def _writer(data: bytes) -> Write:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx.checker
 import onnx_ir as ir
 import pytest
 
-from onnxopt import graph
+from onnxopt import graph, io
 from onnxopt.base import Context
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.pipeline import Pipeline
@@ -119,3 +122,22 @@ def test_what_cannot_be_raised_is_one_line_and_leaves_the_model() -> None:
     assert str(raised.value).endswith("to 13: Attribute spatial must have value 1")
     assert model.graph.initializers["w"] is weight
     assert [value.name for value in model.graph.inputs] == ["x", "s"]
+
+
+def test_small_weights_in_a_data_file_come_along(tmp_path: Path) -> None:
+    model = made("normalization")
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        ir.to_proto(model),
+        path,
+        save_as_external_data=True,
+        location="model.onnx.data",
+        size_threshold=0,
+    )
+    loaded = io.load(path)
+    assert Pipeline.parse("raise-opset{to=20}").run(loaded, Context()) == 1
+    raised = io.to_whole_proto(loaded)
+    feeds = random_feeds(raised, 2)
+    np.testing.assert_allclose(
+        run(raised, feeds)["y"], run(ir.to_proto(model), feeds)["y"], rtol=1e-6
+    )
