@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.fuse._affine import FLOATS
+from onnxopt.ops import FLOATS
 from onnxopt.rewrite import Attr, Builder, Decline, Op, PatternOps, Rule, Var
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.ops import FLOATS
 from onnxopt.passes.fuse import _affine
 from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rule, Var
 
@@ -28,7 +29,7 @@ class ToGemm(Rule):
         dims = graph.dims(b)
         if graph.rank(x) != 2 or weight is None or len(weight.shape) != 2 or dims is None:
             raise Decline("not known to be matrices")
-        if weight.dtype not in _affine.FLOATS:
+        if weight.dtype not in FLOATS:
             raise Decline("not a product of floating-point numbers")
         columns = weight.shape.numpy()[1]
         row = dims in ((), (1,), (columns,), (1, 1), (1, columns))

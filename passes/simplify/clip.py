@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.simplify._facts import FLOATS
+from onnxopt.ops import FLOATS
 from onnxopt.rewrite import Builder, Decline, Op, Opt, PatternOps, Rule, Var
 
 _Bounds = tuple[float, float]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.passes.simplify._facts import FLOATS, keeps_shape, uniform
+from onnxopt.ops import FLOATS
+from onnxopt.passes.simplify._facts import keeps_shape, uniform
 from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 _NOT_NEGATIVE = frozenset(

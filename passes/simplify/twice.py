@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxopt.passes.simplify._facts import FLOATS
+from onnxopt.ops import FLOATS
 from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rule, Var
 
 
