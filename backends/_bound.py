@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,10 @@ class BoundSession(OrtSession):
             message = f"the model does not run with bound buffers: {one_line(error)}"
             raise BackendError(message) from error
         return {name: results[name] for name in names}
+
+    def prepared(self, feeds: Feeds) -> Callable[[], object]:
+        """Return a whole run: what goes to the device and back is part of it."""
+        return functools.partial(self.run, feeds)
 
     def _bind(self, feeds: Feeds) -> ort.IOBinding:
         import onnxruntime as ort

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from onnxopt.backends._install import one_line, runtime_errors
 from onnxopt.backends._trace import read_trace
-from onnxopt.errors import BackendError, ModelError
+from onnxopt.errors import BackendError, ModelError, OnnxoptError
 from onnxopt.target import Feeds, ModelRun, Outputs, Placement, Session
 
 if TYPE_CHECKING:
@@ -80,9 +80,23 @@ class OrtSession(Session):
                     self._by_bits_run(names, feeds) if self._by_bits else session.run(names, feeds)
                 )
         except runtime_errors() as error:
-            kind = ModelError if _feeds_at_fault(error) else BackendError
-            raise kind(f"the model does not run on these inputs: {one_line(error)}") from error
+            raise _failed(error) from error
         return dict(zip(names, values, strict=True))
+
+    def prepared(self, feeds: Feeds) -> Callable[[], object]:
+        """Return the runtime's own run where nothing has to be read or converted beside it."""
+        if self._clock is not None or self._by_bits:
+            return super().prepared(feeds)
+        run, names = self.raw.run, list(self._outputs)
+        self._check(feeds, names)
+
+        def once() -> object:
+            try:
+                return run(names, feeds)
+            except runtime_errors() as error:
+                raise _failed(error) from error
+
+        return once
 
     def device_seconds(self) -> float | None:
         """Return how long the last run took by the device's clock; None where it has none."""
@@ -145,8 +159,10 @@ def _consumed(path: Path) -> Iterator[ModelRun]:
     path.unlink()
 
 
-def _feeds_at_fault(error: Exception) -> bool:
-    return isinstance(error, ValueError) or type(error).__name__ == "InvalidArgument"
+def _failed(error: Exception) -> OnnxoptError:
+    at_fault = isinstance(error, ValueError) or type(error).__name__ == "InvalidArgument"
+    kind = ModelError if at_fault else BackendError
+    return kind(f"the model does not run on these inputs: {one_line(error)}")
 
 
 def to_ort_values(feeds: Feeds) -> Mapping[str, ort.OrtValue]:

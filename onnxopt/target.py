@@ -109,6 +109,10 @@ class Session(abc.ABC):
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         """Run once; ``outputs`` names the ones wanted, all by default."""
 
+    def prepared(self, feeds: Feeds) -> Callable[[], object]:
+        """Return what runs once on these feeds: for a clock, with as little beside it as can be."""
+        return functools.partial(self.run, feeds)
+
     def fallbacks(self) -> Sequence[Placement]:
         """Return the nodes that run somewhere else than on the provider that was asked for."""
         return ()

@@ -7,6 +7,8 @@ with ``--force``, since on a machine that busy bench would rather say nothing.
 
 from __future__ import annotations
 
+import time
+
 from measuring.runs import MODELS, Entry, background, bench, model, options, resume, shares
 
 
@@ -36,6 +38,8 @@ def compare(number: int) -> Entry:
         "noise": shares(first["noise"]),
         "outcome": second["outcome"],
         "median": first["median"]["value"],
+        "interval": [first["median"]["low"], first["median"]["high"]],
+        "at": round(time.time()),
         "others": round(report["quiet"]["others"], 3),
         "seconds": round(report["seconds"], 1),
         "wall": round(report["wall"], 1),

@@ -169,7 +169,6 @@ class _Session:
         found = []
         for group in groups:
             alive = [record for record in group.records[1:] if record.error is None]
-            rows = [group.ratios(record) for record in alive]
-            rows = rows or [list(map(list, group.baseline.latencies()))]
-            found += [estimate(row, looks=self._effort.looks) for row in rows]
+            figures = [group.ratios(record) for record in alive] or [[group.baseline.latencies()]]
+            found += [estimate(*rows, looks=self._effort.looks) for rows in figures]
         return all(e is not None and e.high - e.low <= 2 * wanted for e in found)

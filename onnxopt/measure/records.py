@@ -113,23 +113,15 @@ class Record:
         """Return the times of single runs by process and block."""
         return [[block.times for block in launch.values()] for launch in self.launches]
 
-    def against(self, *others: Record) -> Rows:
-        """Return logarithms of ratios to the mean of others, by blocks of the same round."""
-        rows = []
+    def against(self, *others: Record) -> list[Rows]:
+        """Return logarithms of ratios to each of others, by blocks of rounds that all have."""
+        found: list[Rows] = [[] for _ in others]
         for at, mine in enumerate(self.launches):
             theirs = [other.launches[at] if at < len(other.launches) else {} for other in others]
             common = [number for number in mine if all(number in blocks for blocks in theirs)]
-            rows.append(
-                [
-                    self.compared(mine[number])
-                    - statistics.fmean(
-                        other.compared(blocks[number])
-                        for other, blocks in zip(others, theirs, strict=True)
-                    )
-                    for number in common
-                ]
-            )
-        return rows
+            for rows, other, blocks in zip(found, others, theirs, strict=True):
+                rows.append([self.compared(mine[n]) - other.compared(blocks[n]) for n in common])
+        return found
 
 
 @dataclasses.dataclass
@@ -170,8 +162,8 @@ class Group:
         started = any(record.launches for record in self.records)
         return alive == 0 or (started and alive < min(len(self.records), 2))
 
-    def ratios(self, record: Record) -> Rows:
-        """Return a variant's ratios to the baseline, which both of its processes stand for."""
+    def ratios(self, record: Record) -> list[Rows]:
+        """Return a variant's ratios to the baseline, by each of the two that stand for it."""
         if self.twin is None or self.twin.error is not None:
             return record.against(self.baseline)
         return record.against(self.baseline, self.twin)

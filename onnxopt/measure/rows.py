@@ -34,13 +34,15 @@ class Reading:
 
     def ratio(self, group: Group, record: Record) -> Estimate | None:
         """Estimate the logarithm of a variant's time over the baseline's."""
-        return estimate(group.ratios(record), looks=self.looks) if record.error is None else None
+        if record.error is not None:
+            return None
+        return estimate(*group.ratios(record), looks=self.looks)
 
     def noise(self, group: Group) -> Estimate | None:
         """Estimate the logarithm of the baseline's time over its own."""
         if group.twin is None:
             return None
-        return estimate(group.twin.against(group.baseline), looks=self.looks)
+        return estimate(*group.twin.against(group.baseline), looks=self.looks)
 
     def verdict(self, ratio: Estimate, noise: Estimate | None) -> Verdict:
         """Say what a ratio shows, or that nothing can be told here."""

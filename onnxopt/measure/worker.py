@@ -16,7 +16,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._session: Session | None = None
-        self._feeds: list[Feeds] = []
+        self._calls: list[Callable[[], object]] = []
         self._next = 0
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -76,9 +76,11 @@ class Worker:
         return {"open_s": opened, "fallbacks": sorted(places)}
 
     def _feed(self, path: Path) -> dict[str, Any]:
-        self._feeds = pickle.loads(path.read_bytes())
+        assert self._session is not None
+        feeds: list[Feeds] = pickle.loads(path.read_bytes())
+        self._calls = [self._session.prepared(entry) for entry in feeds]
         first = self._run()
-        for _ in self._feeds[1:]:
+        for _ in feeds[1:]:
             self._run()
         return {"first_s": first}
 
@@ -90,7 +92,7 @@ class Worker:
             times: list[float] = []
             stop = time.perf_counter() + WINDOW_S
             while time.perf_counter() < stop:
-                times += [self._run() for _ in self._feeds]
+                times += [self._run() for _ in self._calls]
             windows.append(statistics.median(times))
         return {"run_s": windows[-1], "steady": steady(windows, TOLERANCE)}
 
@@ -144,11 +146,10 @@ class Worker:
         return [time for own in times for time in own]
 
     def _run(self) -> float:
-        assert self._session is not None
-        feeds = self._feeds[self._next % len(self._feeds)]
+        call = self._calls[self._next % len(self._calls)]
         self._next += 1
         start = time.perf_counter_ns()
-        self._session.run(feeds)
+        call()
         return (time.perf_counter_ns() - start) / 1e9
 
 

@@ -51,7 +51,7 @@ class Recorder(Worker):
         """Read the trace, once; nothing runs after that."""
         if self._session is None:
             raise BackendError("nothing was recorded: no model is open")
-        found = tally(self._session.recorded(), self._kept, len(self._feeds))
+        found = tally(self._session.recorded(), self._kept, len(self._calls))
         return {
             "nodes": [dataclasses.asdict(node) for node in found.nodes],
             "executor": found.executor,

@@ -61,6 +61,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
     assert 0.93 <= held / trials <= 0.97
 
 
+@pytest.mark.parametrize("processes", [5, 12])
+def test_a_ratio_to_two_references_leans_to_neither_side(processes: int) -> None:
+    rng = np.random.default_rng(0)
+    trials, held, values = 1000, 0, []
+    for _ in range(trials):
+        rival, base, twin = rng.exponential(1, (3, processes, 6))
+        found = estimate((rival - base).tolist(), (rival - twin).tolist())
+        assert found is not None
+        held += found.low <= 0 <= found.high
+        values.append(found.value)
+    assert 0.93 <= held / trials <= 0.97
+    assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(trials)
+
+
 @pytest.mark.parametrize("wanted", [0.5, 0.8, 1.2, 2.0])
 def test_stopping_at_a_narrow_interval_costs_no_coverage(wanted: float) -> None:
     rng = np.random.default_rng(int(10 * wanted))
