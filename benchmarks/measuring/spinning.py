@@ -1,35 +1,53 @@
 """Measure one thread alone and beside four threads that spin.
 
-The same model with one thread, alone and beside four threads with the runtime's own spinning, in
-turns; on two cores four threads are more than there are.
+A pair is one launch of each: the model in one process with one thread, and the same beside four
+threads with the runtime's own spinning; on two cores four threads are more than there are. What
+single launches differ by is more than what is asked for, so it is the mean of many pairs that
+counts, in alternating order. Beside four threads two processes with one thread take turns, as bench
+starts them; both count.
 """
 
 from __future__ import annotations
 
-from measuring.runs import Entry, bench, model, options, resume, shares
+import statistics
 
-NAMES = ("cifar10_resnet20", "imagenet_squeezenet")
+from measuring.runs import Entry, model, options, resume
+from onnxopt._startup import import_onnx_ir
+from onnxopt.backends.cpu import Cpu
+from onnxopt.measure.feeding import feeds_for, stored
+from onnxopt.measure.intervals import middle
+from onnxopt.measure.records import Group, Record, Variant
+from onnxopt.measure.run import Effort, Measurement
+
+import numpy as np
+
+NAMES = ("cifar10_resnet20", "imagenet_squeezenet", "sst2_tiny_encoder")
+EFFORT = Effort(launches=1, blocks=6)
+
+
+def launch(name: str, threads: tuple[int, ...], number: int) -> float:
+    """Return the logarithm of what one thread takes, the first of these numbers of threads."""
+    variants = [
+        Variant(label=f"{name} {count}", model=model(name), backend=Cpu(threads=count))
+        for count in threads
+    ]
+    feeds = feeds_for(variants[0], None, EFFORT.timeout_s, 0)
+    with stored(feeds) as path:
+        group = Group([Record(variant) for variant in variants], path, len(feeds))
+        Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False)
+    entries = [group.baseline, *([group.twin] if group.twin is not None else [])]
+    return statistics.fmean(float(middle(np.array(entry.latencies()[0]))) for entry in entries)
 
 
 def compare(number: int) -> Entry:
     """Measure one thread alone and beside four, whichever comes first."""
     name = NAMES[number % len(NAMES)]
-    both = {"alone": ["--threads", 1], "beside": ["--threads", 1, "--threads", 4]}
+    both = {"alone": (1,), "beside": (1, 4)}
     order = list(both) if number // len(NAMES) % 2 else list(both)[::-1]
-    found = {
-        how: bench(model(name), *both[how], "--budget", "10s", "--precision", "0.5%")
-        for how in order
-    }
-    medians = {how: found[how]["rows"][0]["median"] for how in both}
-    return {
-        "model": name,
-        "first": order[0],
-        "alone": medians["alone"]["value"],
-        "beside": medians["beside"]["value"],
-        "ratio": round(medians["beside"]["value"] / medians["alone"]["value"], 5),
-        "four": shares(found["beside"]["rows"][1]["median"]),
-    }
+    found = {how: launch(name, both[how], number) for how in order}
+    return {"model": name, "first": order[0], **{how: round(found[how], 5) for how in both}}
 
 
 if __name__ == "__main__":
-    resume("measuring_spinning", options(__doc__, 12), compare)
+    import_onnx_ir()
+    resume("measuring_spinning", options(__doc__, 40 * len(NAMES)), compare)

@@ -68,19 +68,23 @@ def estimate(*ratios: Sequence[Sequence[float]], looks: bool = False) -> Estimat
         return None
     if len(rows) == 1:
         blocks = rows[0].mean(axis=0)
-        value, error = float(middle(rows[0]).mean()), _block_error(blocks)
         freedom = len(blocks) - 2 * (len(blocks) // 4) - 1
-    else:
-        centres = np.array([float(middle(row).mean()) for row in rows])
-        value, freedom = float(centres.mean()), len(rows) - 1
-        error = float(centres.std(ddof=1)) / math.sqrt(len(rows))
-    alpha = _looks_alpha(len(rows)) if looks else ALPHA
-    half = student_quantile(1 - alpha / 2, freedom) * error
+        value = float(middle(rows[0]).mean())
+        half = student_quantile(1 - ALPHA / 2, freedom) * _block_error(blocks)
+        return Estimate(value, value - half, value + half)
+    centres = np.array([float(middle(row).mean()) for row in rows])
+    value, half = map(float, over_processes(centres, looks=looks))
     return Estimate(value, value - half, value + half)
 
 
-def _looks_alpha(processes: int) -> float:
-    return FIRST_LOOK_ALPHA if processes <= LOOKS_FROM else LATER_LOOKS_ALPHA
+def over_processes(centres: np.ndarray, *, looks: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean over processes, the last axis, and half the width of its interval."""
+    count = centres.shape[-1]
+    alpha = ALPHA
+    if looks:
+        alpha = FIRST_LOOK_ALPHA if count <= LOOKS_FROM else LATER_LOOKS_ALPHA
+    error = centres.std(axis=-1, ddof=1) / math.sqrt(count)
+    return centres.mean(axis=-1), student_quantile(1 - alpha / 2, count - 1) * error
 
 
 def middle(values: np.ndarray) -> np.ndarray:
