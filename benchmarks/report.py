@@ -187,6 +187,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "measuring_planted": ("Measuring: a planted difference", [measuring.planted]),
     "measuring_spinning": ("Measuring: a neighbour that spins", [measuring.spinning]),
     "measuring_agreement": ("Measuring: agreement", [measuring.agreement]),
+    "measuring_between": ("Measuring: from run to run", [measuring.between]),
     "measuring_coverage": ("Measuring: coverage", [measuring.coverage]),
     "measuring_verdict": ("Measuring: time to a verdict", [measuring.verdict]),
 }

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
+
 from measuring.runs import Entry, model, options, resume
 from onnxopt._startup import import_onnx_ir
 from onnxopt.backends.cpu import Cpu
@@ -18,8 +20,6 @@ from onnxopt.measure.feeding import feeds_for, stored
 from onnxopt.measure.intervals import middle
 from onnxopt.measure.records import Group, Record, Variant
 from onnxopt.measure.run import Effort, Measurement
-
-import numpy as np
 
 NAMES = ("cifar10_resnet20", "imagenet_squeezenet", "sst2_tiny_encoder")
 EFFORT = Effort(launches=1, blocks=6)

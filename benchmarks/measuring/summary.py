@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
+
+import numpy as np
+
+from onnxopt.measure.intervals import over_processes
 
 Lines = list[str]
 
@@ -39,34 +44,76 @@ def planted(said: dict[str, Any]) -> Lines:
 
 def spinning(said: dict[str, Any]) -> Lines:
     """Return what a neighbour whose threads spin does to a figure."""
-    ratios = [run["ratio"] for run in said["runs"]]
-    near = sum(abs(ratio - 1) <= 0.01 for ratio in ratios)
-    return [
-        f"One thread beside four that spin, against the same alone: {near} of {len(ratios)} within "
-        f"1 %; ratio {statistics.median(ratios):.4f} (median), "
-        f"{min(ratios):.4f} to {max(ratios):.4f}."
-    ]
+    runs = said["runs"]
+    told = []
+    for name in dict.fromkeys(run["model"] for run in runs):
+        logs = [run["beside"] - run["alone"] for run in runs if run["model"] == name]
+        told.append(f"* {name}: {_mean(logs)}, {len(logs)} pairs; {_spread(logs)}")
+    return ["One thread beside four that spin, over the same alone:", "", *told]
 
 
 def agreement(said: dict[str, Any]) -> Lines:
     """Return how near the median comes to that of a loop by hand."""
-    rows = [f"* {run['model']}: {run['ratio']:.4f}" for run in said["runs"]]
-    return ["Steady median over that of a loop written by hand:", "", *rows]
+    runs = said["runs"]
+    told = []
+    for name in dict.fromkeys(run["model"] for run in runs):
+        of_model = [run for run in runs if run["model"] == name]
+        logs = [math.log(run["bench"] / run["loop"]) for run in of_model]
+        milliseconds = 1000 * statistics.median(run["loop"] for run in of_model)
+        told.append(f"* {name} ({milliseconds:.3g} ms): {_mean(logs)}, {len(logs)} turns")
+    return ["Steady median over that of a loop written by hand, mean of turns:", "", *told]
+
+
+def _mean(logs: list[float]) -> str:
+    """Return the geometric mean of ratios with its 95 % interval."""
+    value, half = over_processes(np.array(logs), looks=False)
+    low, middle, high = (math.exp(value + side * half) for side in (-1, 0, 1))
+    return f"{middle:.4f} ({low:.4f} to {high:.4f})"
+
+
+def _spread(logs: list[float]) -> str:
+    return f"single ones scatter by {100 * statistics.stdev(logs):.1f} %"
+
+
+def between(said: dict[str, Any]) -> Lines:
+    """Return by how much medians of the same model differ from one run to a later one."""
+    rows = [
+        f"* {row['model']}: {100 * row['beyond']:.1f} % beyond the runs' own intervals, "
+        f"{row['runs']} runs"
+        for row in said["models"]
+    ]
+    head = "Standard deviation of a median from run to run, over all models: "
+    return [f"{head}{100 * said['beyond']:.1f} %.", "", *rows]
 
 
 def coverage(said: dict[str, Any]) -> Lines:
     """Return how often 95 % intervals hold the truth."""
     simulated = [row["held"] for row in said["simulated"]]
-    traces = [v for row in said["traces"] for v in row.values() if isinstance(v, float)]
-    told = []
-    for what, held in (("simulated cases", simulated), ("cases drawn from traces", traces)):
-        if held:
-            inside = sum(0.93 <= share <= 0.97 for share in held)
-            told.append(
-                f"* {len(held)} {what}: {100 * min(held):.1f} to {100 * max(held):.1f} %, "
-                f"mean {100 * statistics.fmean(held):.1f} %; {inside} between 93 and 97 %"
-            )
+    alone = [row["held"] for row in said["alone"]]
+    traces = {
+        load: [v for row in said["traces"] if row["load"] is load for v in _shares(row)]
+        for load in (False, True)
+    }
+    cases = {
+        "simulated cases": simulated,
+        "cases drawn from traces of a quiet machine": traces[False],
+        "cases drawn from traces under load": traces[True],
+        "simulated cases in which only the rival's processes differ": alone,
+    }
+    told = [_held(what, held) for what, held in cases.items() if held]
     return [f"95 % intervals that hold the truth, of {said['trials']} trials each:", "", *told]
+
+
+def _shares(row: dict[str, Any]) -> list[float]:
+    return [value for value in row.values() if isinstance(value, float)]
+
+
+def _held(what: str, held: list[float]) -> str:
+    below, above = sum(share < 0.93 for share in held), sum(share > 0.97 for share in held)
+    return (
+        f"* {len(held)} {what}: {100 * min(held):.1f} to {100 * max(held):.1f} %, mean "
+        f"{100 * statistics.fmean(held):.1f} %; {below} below 93 and {above} above 97 %"
+    )
 
 
 def verdict(said: dict[str, Any]) -> Lines:

@@ -39,9 +39,9 @@ def _within(system: System, path: object) -> str:
 
 def _threads(system: System, allowed: Limits) -> Iterator[Finding]:
     cores = physical_cores(system)
-    machine = f"{cores} physical cores" if cores else "an unknown number of cores"
+    machine = _counted(cores, "physical core") if cores else "an unknown number of cores"
     usable = min(float(system.cpus), allowed.cpus or math.inf)
-    limit = f"{system.cpus} logical cores"
+    limit = _counted(system.cpus, "logical core")
     if allowed.cpus is not None:
         limit += f", CPU time for {allowed.cpus:g} by the container's quota"
     threads = system.ask("runtime").result.get("threads", 0) or cores
@@ -51,20 +51,25 @@ def _threads(system: System, allowed: Limits) -> Iterator[Finding]:
         yield Finding(
             topic="threads",
             severity="warning",
-            text=f"{text}; the runtime starts {threads} threads by itself",
+            text=f"{text}; the runtime starts {_counted(threads, 'thread')} by itself",
             meaning=_WAITING if allowed.cpus is None else _STOPPED,
             remedy=f"onnxopt bench MODEL --threads {count}   # intra_op_num_threads = {count}",
         )
     else:
-        started = f"; the runtime starts {threads} threads by itself" if threads else ""
+        started = f"; the runtime starts {_counted(threads, 'thread')} by itself" if threads else ""
         yield Finding(topic="threads", severity="ok", text=text + started)
     if allowed.throttled:
+        times = _counted(allowed.throttled, "time")
         yield Finding(
             topic="threads",
             severity="note",
-            text=f"the container was stopped {allowed.throttled} times for using up its CPU time",
+            text=f"the container was stopped {times} for using up its CPU time",
             meaning="runs that fall into such a stop take up to 0.1 s longer",
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _memory(system: System, allowed: Limits) -> Iterator[Finding]:

@@ -69,7 +69,8 @@ def versions(system: System) -> Iterator[Finding]:
 
 def providers(system: System) -> Iterator[Finding]:
     """Run two nodes on every provider there is, each in a process of its own."""
-    runtime = system.ask("runtime")
+    modelless = system.ask("versions").error is not None
+    runtime = system.ask("loading" if modelless else "runtime")
     if runtime.error is not None:
         yield Finding(
             topic="providers",
@@ -78,6 +79,13 @@ def providers(system: System) -> Iterator[Finding]:
             meaning="nothing can be run, measured or verified on ONNX Runtime",
             remedy=reinstall(system),
         )
+    if modelless:
+        yield Finding(
+            topic="providers",
+            severity="note",
+            text="providers are not tried: without onnx, onnx-ir and numpy no model can be made",
+        )
+        return
     available = runtime.result.get("providers", [])
     there = [name for name in available if name not in _REMOTE]
     tried = {name: _TARGETS.get(name, f"provider{{provider={name}}}") for name in there}

@@ -48,6 +48,13 @@ def versions() -> dict[str, Any]:
     }
 
 
+def loading() -> dict[str, Any]:
+    """Load the installed ONNX Runtime, without a model."""
+    import onnxruntime as ort
+
+    return {"version": ort.__version__}
+
+
 def runtime() -> dict[str, Any]:
     """Return what the installed ONNX Runtime is, loads and assumes."""
     import onnxruntime as ort
@@ -128,6 +135,7 @@ def _threads() -> int:
 
 _TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "versions": versions,
+    "loading": loading,
     "runtime": runtime,
     "targets": targets,
     "node": node,

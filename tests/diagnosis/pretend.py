@@ -30,6 +30,7 @@ def replies(**other: Reply) -> dict[str, Reply]:
     """Return what tasks answer on a sound machine, but for those given."""
     sound = {
         "versions": Reply(VERSIONS),
+        "loading": Reply({"version": "1.31.1"}),
         "runtime": Reply(RUNTIME),
         "targets": Reply(dict(TARGETS)),
         "node": Reply(RIGHT),

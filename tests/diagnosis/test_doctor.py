@@ -24,7 +24,7 @@ def test_a_sound_machine_has_nothing_to_complain_of(tmp_path: Path) -> None:
 
 def test_a_broken_machine_gets_every_finding_and_no_error(tmp_path: Path) -> None:
     dead = Reply({}, "it crashes with SIGSEGV")
-    tasks = replies(versions=dead, runtime=dead, targets=dead, node=dead)
+    tasks = replies(versions=dead, loading=dead, runtime=dead, targets=dead, node=dead)
     found = diagnose(system(tmp_path, flags=(), tasks=tasks))
     assert found.problem
     assert found.summary().startswith("3 problems")

@@ -8,7 +8,8 @@ import pytest
 
 from onnxopt.diagnosis import cpu, limits, steadiness, storage, variables
 from onnxopt.diagnosis.cgroup import limits as allowed
-from tests.diagnosis.pretend import cores, replies, system, told
+from onnxopt.diagnosis.child import Reply
+from tests.diagnosis.pretend import RUNTIME, cores, replies, system, told
 
 V2 = {"proc/self/cgroup": "0::/a/b\n"}
 V1 = {"proc/self/cgroup": "5:cpu,cpuacct:/a\n4:memory:/a\n1:name=systemd:/\n"}
@@ -92,6 +93,15 @@ def test_a_quota_below_the_runtimes_threads_is_told(tmp_path: Path) -> None:
     assert found[1].text.startswith("the container was stopped 17 times")
     assert found[2].severity == "warning"
     assert found[2].text == "8.19 GB of memory are free; the container may take 500 MB in all"
+
+
+def test_one_of_anything_is_told_as_one(tmp_path: Path) -> None:
+    tasks = replies(runtime=Reply({**RUNTIME, "threads": 1}))
+    (finding,) = limits.check(system(tmp_path, cpus=1, tasks=tasks))
+    assert finding.text == (
+        "the machine has an unknown number of cores; this process may use 1 logical core; the "
+        "runtime starts 1 thread by itself"
+    )
 
 
 def test_affinity_below_the_runtimes_threads_is_told(tmp_path: Path) -> None:

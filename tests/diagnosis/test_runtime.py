@@ -77,6 +77,16 @@ def test_libraries_that_cannot_be_imported_are_a_problem(tmp_path: Path) -> None
     assert finding.severity == "problem"
 
 
+def test_a_broken_onnx_is_not_laid_on_the_runtime(tmp_path: Path) -> None:
+    broken = Reply({}, "cannot import name 'defs' from 'onnx'")
+    tasks = replies(versions=broken, runtime=broken, targets=broken, node=broken)
+    (finding,) = runtime.providers(system(tmp_path, tasks=tasks))
+    assert finding.severity == "note"
+    assert finding.text.startswith("providers are not tried: without onnx")
+    both = system(tmp_path, tasks={**tasks, "loading": Reply({}, "it crashes with SIGILL")})
+    assert [each.severity for each in runtime.providers(both)] == ["problem", "note"]
+
+
 def test_a_gpu_that_the_runtime_cannot_use_is_told(tmp_path: Path) -> None:
     install(tmp_path, "onnxruntime", "1.31.1", {})
     found = list(cuda.check(system(tmp_path, files=DRIVER)))
@@ -106,6 +116,10 @@ def test_a_build_for_cuda_without_a_driver_is_told(tmp_path: Path) -> None:
     )
     assert severity == "warning"
     assert text.endswith("there is no NVIDIA driver")
+
+
+def test_the_runtime_really_loads_here() -> None:
+    assert ask("loading").error is None
 
 
 def test_a_node_really_runs_here() -> None:
