@@ -17,7 +17,7 @@ from measuring.runs import Entry, model, options, resume
 from onnxopt._startup import import_onnx_ir
 from onnxopt.backends.cpu import Cpu
 from onnxopt.measure.feeding import feeds_for, stored
-from onnxopt.measure.intervals import middle
+from onnxopt.measure.intervals import middle, over_processes
 from onnxopt.measure.records import Group, Record, Variant
 from onnxopt.measure.run import Effort, Measurement
 
@@ -39,6 +39,20 @@ def launch(name: str, threads: tuple[int, ...], number: int) -> float:
     return statistics.fmean(float(middle(np.array(entry.latencies()[0]))) for entry in entries)
 
 
+def following(done: list[Entry]) -> list[int]:
+    """Return the next pair: of the model whose mean is known least, after eight of each."""
+    logs = {
+        name: [run["beside"] - run["alone"] for run in done if run["model"] == name]
+        for name in NAMES
+    }
+    fewest = min(NAMES, key=lambda name: len(logs[name]))
+    if len(logs[fewest]) < 8:
+        return [NAMES.index(fewest) + len(NAMES) * len(logs[fewest])]
+    halves = {name: float(over_processes(np.array(logs[name]), looks=False)[1]) for name in NAMES}
+    widest = max(NAMES, key=lambda name: halves[name])
+    return [NAMES.index(widest) + len(NAMES) * len(logs[widest])]
+
+
 def compare(number: int) -> Entry:
     """Measure one thread alone and beside four, whichever comes first."""
     name = NAMES[number % len(NAMES)]
@@ -50,4 +64,4 @@ def compare(number: int) -> Entry:
 
 if __name__ == "__main__":
     import_onnx_ir()
-    resume("measuring_spinning", options(__doc__, 40 * len(NAMES)), compare)
+    resume("measuring_spinning", options(__doc__, 40 * len(NAMES)), compare, following)
