@@ -8,11 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq
 DEMO := examples/digits.onnx
 SAMPLES := --samples examples/digits_samples
 
-.PHONY: help demo test lint types check bench clean torch
+.PHONY: help demo test lint types check reference bench clean torch
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.cpu ## optimize a small trained model and measure it before and after
 	@mkdir -p build
@@ -30,6 +30,9 @@ types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/mypy --strict
 
 check: lint types test ## all three
+
+reference: $(VENV)/.dev ## write docs/reference.md from the code
+	$(BIN)/python -m tests.docs.reference
 
 torch: $(VENV)/.dev ## install torch, for the tests of its exporters (the others skip without it)
 	@$(PIP) 'torch==2.13.0'

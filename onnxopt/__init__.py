@@ -20,14 +20,18 @@ if TYPE_CHECKING:
         quantize_with_report,
         save,
     )
+    from onnxopt.delivery import deploy, export, export_with_report, session
 
 __version__ = "0.1.0"
 
 __all__ = [
     "bench",
     "compare",
+    "deploy",
     "diff",
     "doctor",
+    "export",
+    "export_with_report",
     "inspect",
     "load",
     "optimize",
@@ -36,7 +40,10 @@ __all__ = [
     "quantize",
     "quantize_with_report",
     "save",
+    "session",
 ]
+
+_DELIVERY = frozenset({"deploy", "export", "export_with_report", "session"})
 
 
 def __dir__() -> list[str]:
@@ -50,4 +57,5 @@ def __getattr__(name: str) -> Any:
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
-    return getattr(importlib.import_module("onnxopt.api"), name)
+    home = "onnxopt.delivery" if name in _DELIVERY else "onnxopt.api"
+    return getattr(importlib.import_module(home), name)

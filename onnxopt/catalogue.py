@@ -15,12 +15,17 @@ from typing import Any
 
 from onnxopt.base import Pass
 from onnxopt.errors import UsageError
+from onnxopt.framework import Framework
 from onnxopt.rewrite import Rule, RulePass
 from onnxopt.rewrite.engine import NamedRule
 from onnxopt.spec import Tokens, nearest, read_options
 from onnxopt.target import Backend
 
-_ROOTS = {"passes": "onnxopt.passes", "backends": "onnxopt.backends"}
+_ROOTS = {
+    "passes": "onnxopt.passes",
+    "backends": "onnxopt.backends",
+    "frameworks": "onnxopt.frameworks",
+}
 
 
 @functools.cache
@@ -67,6 +72,29 @@ def passes() -> tuple[str, ...]:
 def targets() -> tuple[str, ...]:
     """Return the names of all execution targets."""
     return tuple(sorted({*_files("backends"), *_plugins("backends")}))
+
+
+def frameworks() -> tuple[str, ...]:
+    """Return the names of all frameworks that models are exported from."""
+    return tuple(sorted({*_files("frameworks"), *_plugins("frameworks")}))
+
+
+@functools.cache
+def framework(name: str) -> Framework:
+    """Return the framework of this name.
+
+    Raises UsageError with the nearest name where there is none.
+    """
+    if name in _files("frameworks"):
+        loaded: Any = _import(_files("frameworks")[name])
+    elif name in _plugins("frameworks"):
+        loaded = _load(_plugins("frameworks")[name])
+    else:
+        raise UsageError(f"unknown framework '{name}'{nearest(name, frameworks())}")
+    kind = next(_own(loaded, Framework), None) if isinstance(loaded, ModuleType) else loaded
+    if not (isinstance(kind, type) and issubclass(kind, Framework)):
+        raise UsageError(f"framework '{name}': {loaded} is no Framework, and defines none")
+    return kind()
 
 
 def _import(name: str) -> ModuleType:

@@ -83,7 +83,7 @@ class Plan:
     def feeds(self, sizes: Sizes, mode: Mode = Mode.RANDOM, seed: int = 0) -> Feeds:
         """Draw arrays for every input; raises ModelError where they would be huge."""
         rng = np.random.default_rng(seed)
-        shapes = [tuple(_resolved(dim, sizes) for dim in need.dims) for need in self.needs]
+        shapes = [tuple(resolved(dim, sizes) for dim in need.dims) for need in self.needs]
         if sum(map(math.prod, shapes)) > LARGEST:
             largest = max(range(len(shapes)), key=lambda at: math.prod(shapes[at]))
             raise ModelError(
@@ -191,7 +191,8 @@ def _names(dim: str) -> list[str]:
     return [] if tree is None else [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
 
 
-def _resolved(dim: Dim, sizes: Sizes) -> int:
+def resolved(dim: Dim, sizes: Sizes) -> int:
+    """Return the size of a dimension: a number, a name or an expression such as ``past + 1``."""
     if isinstance(dim, int):
         return dim
     tree = _tree(dim)

@@ -59,7 +59,7 @@ def _need(value: ir.Value) -> Need:
         for axis, d in enumerate((None, None) if known is None else known)
     )
     below, choices = _traced(value) if value.type.dtype.is_integer() else (None, ())
-    kind = _kind(name, value.type.dtype, shape, below, choices)
+    kind = kind_of(name, value.type.dtype, shape, below, choices)
     return Need(name, value.type.dtype, shape, kind, below, choices)
 
 
@@ -67,13 +67,14 @@ _CACHE = re.compile(r"past|cache|state|hidden|mem", re.IGNORECASE)
 _LENGTH = re.compile(r"(^|_)(len|lens|length|lengths|seqlen|seqlens)(_|$)", re.IGNORECASE)
 
 
-def _kind(
+def kind_of(
     name: str,
     dtype: ir.DataType,
     dims: tuple[Dim, ...],
     below: int | None,
-    choices: tuple[int, ...],
+    choices: tuple[int, ...] = (),
 ) -> Kind:
+    """Tell what an input stands for by its name, type and shape, and what it is used for."""
     lower = name.lower()
     if "mask" in lower:
         return Kind.MASK

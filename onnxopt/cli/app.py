@@ -14,6 +14,8 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C, by which typer ends too."""
 
 _MODULES = {
+    "deploy": "deploy",
+    "export": "export",
     "optimize": "optimize",
     "quantize": "quantize",
     "bench": "bench",

@@ -1,0 +1,8 @@
+"""From a framework's model to a file that is measured, compared and ready to run."""
+
+from __future__ import annotations
+
+from onnxopt.deployer.report import DeployReport
+from onnxopt.deployer.run import Request, run
+
+__all__ = ["DeployReport", "Request", "run"]

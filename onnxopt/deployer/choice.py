@@ -1,0 +1,112 @@
+"""Which of the files to deploy, and how to open it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxopt import catalogue
+from onnxopt.deployer.report import EXPORTED, OPTIMIZED, Candidate
+from onnxopt.deployer.stages import Result
+from onnxopt.measure import BenchReport, Effort, Variant, bench
+from onnxopt.measure.run import Progress
+from onnxopt.spec import write_options
+from onnxopt.target import Backend, Feeds
+
+
+def timed(
+    files: Mapping[str, Path],
+    backends: Mapping[str, Backend],
+    feeds: Sequence[Feeds],
+    budget_s: float,
+    progress: Progress,
+) -> Result:
+    """Measure files, the first being what the others are compared with."""
+    variants = [
+        Variant(label=label, model=path, backend=backends[label]) for label, path in files.items()
+    ]
+    effort = Effort(budget_s=budget_s)
+    return _plain(bench(variants, feeds=list(feeds) or None, effort=effort, progress=progress))
+
+
+def _plain(found: BenchReport) -> Result:
+    rows = {}
+    for row in found.rows:
+        ratio = None if row.ratio is None else [row.ratio.value, row.ratio.low, row.ratio.high]
+        rows[row.label] = {
+            "median_s": None if row.median is None else row.median.value,
+            "ratio": ratio,
+            "outcome": row.outcome,
+            "verdict": row.verdict,
+            "refused": row.error,
+        }
+    return {"rows": rows, "warnings": list(found.warnings)}
+
+
+def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> list[Candidate]:
+    """Return the candidates with what was measured of them."""
+    found = []
+    for each in candidates:
+        row = rows.get(each.label)
+        if row is None:
+            found.append(each)
+            continue
+        ratio = None if row["ratio"] is None else tuple(row["ratio"])
+        refused = each.refused or row["refused"]
+        found.append(
+            dataclasses.replace(
+                each,
+                median_s=row["median_s"],
+                ratio=ratio,
+                outcome=row["outcome"],
+                verdict=row["verdict"],
+                refused=refused,
+            )
+        )
+    return found
+
+
+def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
+    """Return what to deploy and why.
+
+    The fastest that is measurably faster than the exported model; without one the optimized model,
+    unless it is slower, for it is smaller.
+    """
+    fit = [each for each in candidates[1:] if each.refused is None]
+    faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
+    if faster:
+        best = min(faster, key=lambda each: each.ratio[0] if each.ratio else 1.0)
+        return best.label, f"the fastest that keeps the outputs: {best.verdict}"
+    optimized = next((each for each in fit if each.label == OPTIMIZED), None)
+    if optimized is not None and optimized.outcome != "slower":
+        said = optimized.verdict or "nothing was measured"
+        return OPTIMIZED, f"smaller than the exported one, and not slower: {said}"
+    return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
+
+
+def ways_to_open(target: str, cores: int) -> dict[str, Backend]:
+    """Return ways to open a session that are worth measuring, the default first, by their text."""
+    usual: Any = catalogue.backend(target)
+    found: dict[str, Backend] = {target: usual}
+    fields = {field.name for field in dataclasses.fields(usual)}
+    if cores > 1 and "threads" in fields and not getattr(usual, "threads", 1):
+        changes: list[dict[str, object]] = [{"threads": 1}]
+        if "spinning" in fields:
+            changes.append({"spinning": False})
+        for change in changes:
+            way = dataclasses.replace(usual, **change)
+            found[type(way).target().name + write_options(way)] = way
+    return found
+
+
+def way_of(rows: Mapping[str, Result], usual: str) -> tuple[str, str]:
+    """Return the way to open a session that is measurably the fastest, and why."""
+    faster = {
+        label: row for label, row in rows.items() if row["outcome"] == "faster" and row["ratio"]
+    }
+    if not faster:
+        return usual, "no other way that was measured is faster"
+    best = min(faster, key=lambda label: float(faster[label]["ratio"][0]))
+    return best, f"than {usual} it is {faster[best]['verdict']}"

@@ -1,0 +1,73 @@
+"""A deployment as a page."""
+
+from __future__ import annotations
+
+from onnxopt.deployer.report import DeployReport
+from onnxopt.page import Interval, Kind, Page, bars, forest
+from onnxopt.render import bytes_text
+
+
+def page_of(report: DeployReport) -> Page:
+    """Put a deployment on a page: the choice, speed, exactness, what was changed, how to repeat."""
+    page = Page(f"{report.source}, ready to run", f"On {report.host}, {report.seconds:.0f} s.")
+    first = report.candidates[0]
+    best = next(each for each in report.candidates if each.label == report.chosen)
+    tiles = [("to deploy", report.chosen, report.why)]
+    if best.ratio is not None:
+        tiles.append(("latency", f"{best.ratio[0]:.2f}", "of the exported model's"))
+    tiles.append(
+        ("weights", bytes_text(best.weight_bytes), f"were {bytes_text(first.weight_bytes)}")
+    )
+    tiles.append(("nodes", str(best.nodes), f"were {first.nodes}"))
+    page.tiles(tiles)
+    for warning in report.warnings:
+        page.say("warning", warning)
+    page.heading("Use it").code(
+        f'import onnxopt\n\nwith onnxopt.session("{report.model}") as session:\n'
+        "    outputs = session.run(feeds)"
+    )
+    page.text(f"The file is opened as {report.session}: {report.session_why}.")
+    _speed(page, report)
+    page.heading("How exact it is")
+    for each in report.candidates[1:]:
+        kind: Kind = "ok" if each.refused is None else "warning"
+        page.say(kind, f"{each.label}: {each.refused or each.agrees}")
+        for metric in each.metrics:
+            page.text(f"{each.label}: {metric}")
+    _changes(page, report)
+    page.heading("Repeat it").code("\n".join(report.commands))
+    for note in report.notes:
+        page.say("note", note)
+    return page
+
+
+def _speed(page: Page, report: DeployReport) -> None:
+    page.heading("How fast and how large it is")
+    header = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
+    page.table(header, report.rows())
+    ratios = [Interval(e.label, *e.ratio) for e in report.candidates if e.ratio is not None]
+    if ratios:
+        page.figure(
+            forest(ratios, axis="time of a run over the exported model's"),
+            "Dots are estimates, lines their 95 % intervals. Left of 1 is faster.",
+        )
+    sizes = {each.label: (float(each.weight_bytes),) for each in report.candidates}
+    page.figure(bars(sizes, series_names=("weights",), axis="bytes of weights", unit="B"))
+
+
+def _changes(page: Page, report: DeployReport) -> None:
+    page.heading("What was exported and changed")
+    exported = report.export
+    by = f" by {exported['exporter']}" if exported.get("exporter") else ""
+    page.text(f"{report.source}: {exported.get('framework', 'ONNX')}{by}.")
+    for each in exported.get("agreed", ()):
+        page.text(f"{each['label']}: equal to the framework within {each['relative']:.1e}.")
+    for text in exported.get("mended", ()):
+        page.say("note", f"mended: {text}")
+    if report.changes:
+        rows = [(name, str(count)) for name, count in report.changes.items()]
+        page.table(("pass", "changes"), rows, "Rewrites")
+    page.text(report.verification)
+    page.heading("Tried and not in the file")
+    for text in report.rolled_back or ("nothing",):
+        page.text(text)

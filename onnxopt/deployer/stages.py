@@ -1,0 +1,96 @@
+"""Stages whose results lie in a folder, so that what was done once is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.io.replace import put
+from onnxopt.samples import Samples
+
+_FILE = "stages.json"
+_LOOKED_AT = 16
+"""Samples of a stream in memory that tell it from others."""
+
+Result = dict[str, Any]
+
+
+class Stages:
+    """The stages of one folder: results by name, each with a key of what it was made from."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / _FILE
+            self._kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be a folder for the results: {error}") from error
+        except ValueError as error:
+            raise ModelError(f"{folder / _FILE}: is damaged; remove it ({error})") from error
+        self.reused: list[str] = []
+
+    def do(
+        self, name: str, key: Iterable[object], make: Callable[[], Result], *files: Path
+    ) -> Result:
+        """Return what ``make`` returns, or returned when it was made from the same.
+
+        ``files`` are what it writes; where one of them is gone or another, it is made again.
+        """
+        digest = digest_of(key)
+        kept = self._kept.get(name)
+        if kept and kept["key"] == digest and kept["files"] == _hashes(files):
+            self.reused.append(name)
+            result: Result = kept["result"]
+            return result
+        result = make()
+        self._kept[name] = {"key": digest, "files": _hashes(files), "result": result}
+        data = json.dumps(self._kept, indent=1).encode()
+
+        def write(file: BinaryIO) -> None:
+            file.write(data)
+
+        put(self._folder / _FILE, write)
+        return result
+
+
+def digest_of(parts: Iterable[object]) -> str:
+    """Return a digest of what some values say of themselves."""
+    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
+
+
+def _hashes(files: Iterable[Path]) -> dict[str, str | None]:
+    return {path.name: file_hash(path) if path.exists() else None for path in files}
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, and of the data file beside it where there is one."""
+    digest = hashlib.sha256()
+    for each in (path, path.with_name(f"{path.name}.data")):
+        if each.exists():
+            with each.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+    return digest.hexdigest()
+
+
+def samples_hash(samples: Path | Samples | None) -> str:
+    """Tell samples from others: files by name, size and time, arrays by the first of them."""
+    if samples is None:
+        return ""
+    if isinstance(samples, Path):
+        inside = sorted(samples.rglob("*")) if samples.is_dir() else [samples]
+        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
+        return digest_of(facts)
+    digest = hashlib.sha256(str(samples.count).encode())
+    for feeds in samples.first(_LOOKED_AT):
+        for name, array in feeds.items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""One file a framework that models come from; each imports its framework late."""

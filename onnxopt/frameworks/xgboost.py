@@ -1,0 +1,33 @@
+"""XGBoost's estimators with scikit-learn's methods, through onnxmltools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import onnx
+
+from onnxopt.framework import Declared
+from onnxopt.frameworks._estimator import EstimatorFramework, tensor_type
+
+
+class XGBoost(EstimatorFramework):
+    """Boosted trees as classifiers and regressors."""
+
+    modules: ClassVar = ("xgboost",)
+    needs: ClassVar[Mapping[str, str]] = {"xgboost": "xgboost", "onnxmltools": "onnxmltools"}
+    exporter: ClassVar = "onnxmltools"
+
+    def convert(
+        self, model: Any, signature: Sequence[Declared], opset: int | None
+    ) -> onnx.ModelProto:
+        """Convert an estimator, with probabilities as a matrix."""
+        import onnxmltools
+        from onnxmltools.convert.common import data_types
+
+        proto: onnx.ModelProto = onnxmltools.convert_xgboost(
+            model,
+            initial_types=[(each.name, tensor_type(each, data_types)) for each in signature],
+            target_opset=opset,
+        )
+        return proto

@@ -1,0 +1,150 @@
+"""Deployments of the demo model: what is taken and why, what is kept, and how it is opened."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxopt
+from onnxopt.deployer.choice import best_of, way_of
+from onnxopt.deployer.report import Candidate
+from onnxopt.deployer.stages import Stages
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.opening import SESSION
+from tests.cli.command import command
+from tests.source import ROOT
+
+DIGITS = ROOT / "examples" / "digits.onnx"
+SAMPLES = ROOT / "examples" / "digits_samples"
+command_line = pytest.fixture(command, name="command_line")
+
+
+def test_unmeasured_the_optimized_model_is_taken_and_equal(tmp_path: Path) -> None:
+    report = onnxopt.deploy(
+        str(DIGITS), str(SAMPLES), folder=tmp_path, measure=False, quantize=False
+    )
+    assert report.chosen == "optimized"
+    assert [each.label for each in report.candidates] == ["exported", "optimized"]
+    assert report.candidates[1].nodes < report.candidates[0].nodes
+    assert json.loads((tmp_path / "report.json").read_text())["chosen"] == "optimized"
+    feeds = dict(np.load(next(iter(sorted(SAMPLES.glob("*.npz"))))))
+    feeds = {name: array for name, array in feeds.items() if name not in ("label", "labels")}
+    with onnxopt.session(report.model) as session, onnxopt.session(DIGITS) as original:
+        found, expected = session.run(feeds), original.run(feeds)
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+
+
+def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"folder": tmp_path, "measure": False, "quantize": False}
+    assert onnxopt.deploy(DIGITS, str(SAMPLES), **options).reused == ()
+    again = onnxopt.deploy(DIGITS, str(SAMPLES), **options)
+    assert again.reused == ("optimize", "compare optimized")
+    (tmp_path / "optimized.onnx").write_bytes(b"")
+    assert "optimize" not in onnxopt.deploy(DIGITS, str(SAMPLES), **options).reused
+    assert "optimize" not in onnxopt.deploy(DIGITS, None, **options).reused
+
+
+def _clock(files: dict[str, Path], *_: object) -> dict[str, Any]:
+    """Pretend that each file takes 80 % of the time of the one before."""
+    rows = {}
+    for at, (label, path) in enumerate(files.items()):
+        assert path.exists()
+        ratio = 0.8**at
+        rows[label] = {
+            "median_s": 1e-3 * ratio,
+            "ratio": [ratio, ratio - 0.01, ratio + 0.01] if at else None,
+            "outcome": "faster" if at else None,
+            "verdict": "faster by 20 %" if at else "",
+            "refused": None,
+        }
+    return {"rows": rows, "warnings": []}
+
+
+def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="pages take the extra html")
+    monkeypatch.setattr(importlib.import_module("onnxopt.deployer.run"), "timed", _clock)
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, quantize=False)
+    assert report.candidates[0].median_s is not None
+    assert report.chosen == "optimized"
+    assert report.candidates[1].ratio is not None
+    page = (tmp_path / "report.html").read_text()
+    assert "onnxopt.session" in page
+    assert "<svg" in page
+    assert str(report).count("onnxopt bench") == 1
+    assert onnxopt.load(report.model).metadata_props[SESSION] == report.session
+
+
+def test_the_command(command_line: Any, tmp_path: Path) -> None:
+    said = command_line(
+        *("deploy", DIGITS, "-o", tmp_path / "out", "--samples", SAMPLES),
+        *("--no-measure", "--no-quantize"),
+    )
+    assert said.status == 0, said.err
+    assert "the optimized model" in said.out
+    assert "onnxopt optimize" in said.out
+    (tmp_path / "taken").write_text("")
+    said = command_line("deploy", DIGITS, "-o", tmp_path / "taken")
+    assert (said.status, "cannot be a folder" in said.error) == (2, True)
+
+
+def _candidate(label: str, ratio: float, outcome: str, refused: str | None = None) -> Candidate:
+    return Candidate(
+        label=label,
+        file="",
+        nodes=1,
+        weight_bytes=1,
+        ratio=(ratio, ratio - 0.01, ratio + 0.01),
+        outcome=outcome,
+        refused=refused,
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimized", "quantized", "chosen"),
+    [
+        ((0.9, "faster"), (0.5, "faster"), "quantized"),
+        ((0.9, "faster"), (0.5, "faster", "loses too much"), "optimized"),
+        ((1.0, "equal"), (1.2, "slower"), "optimized"),
+        ((1.1, "slower"), (1.2, "slower"), "exported"),
+        ((1.1, "slower"), (0.9, "faster"), "quantized"),
+        ((0.8, "faster", "differs"), (1.3, "slower"), "exported"),
+    ],
+)
+def test_the_choice_is_never_slower_and_never_refused(
+    optimized: Any, quantized: Any, chosen: str
+) -> None:
+    exported = Candidate(label="exported", file="", nodes=1, weight_bytes=1)
+    rest = [_candidate("optimized", *optimized), _candidate("quantized", *quantized)]
+    assert best_of([exported, *rest])[0] == chosen
+
+
+def test_the_way_to_open_is_the_usual_one_unless_another_is_faster() -> None:
+    row = {"ratio": [0.8, 0.7, 0.9], "verdict": "faster by 20 %"}
+    slower = {"cpu{threads=1}": {**row, "outcome": "unknown"}}
+    assert way_of(slower, "cpu")[0] == "cpu"
+    assert way_of({"cpu{threads=1}": {**row, "outcome": "faster"}}, "cpu")[0] == "cpu{threads=1}"
+
+
+def test_a_model_may_not_name_files_to_write(tmp_path: Path) -> None:
+    model = onnxopt.load(DIGITS)
+    for text, problem in (("cpu{record=x}", "name a file"), ("cpu{", "cannot be read")):
+        model.metadata_props[SESSION] = text
+        onnxopt.save(model, tmp_path / "m.onnx")
+        with pytest.raises(ModelError, match=problem):
+            onnxopt.session(tmp_path / "m.onnx")
+    with onnxopt.session(tmp_path / "m.onnx", provider="cpu{threads=1}") as session:
+        assert session.run is not None
+
+
+def test_a_damaged_record_of_stages(tmp_path: Path) -> None:
+    (tmp_path / "stages.json").write_text("{")
+    with pytest.raises(ModelError, match="remove it"):
+        Stages(tmp_path)
+    with pytest.raises(UsageError, match="cannot be a folder"):
+        Stages(tmp_path / "stages.json")

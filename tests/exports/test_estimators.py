@@ -1,0 +1,132 @@
+"""Estimators trained on data that comes with scikit-learn: the same predictions from ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxopt
+from onnxopt.lossless import reference
+
+pytest.importorskip("skl2onnx", reason="skl2onnx is not installed: pip install 'onnxopt[sklearn]'")
+sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from sklearn import compose, datasets, ensemble, linear_model, pipeline, preprocessing, svm  # noqa: E402
+
+
+def _classes() -> tuple[np.ndarray, np.ndarray]:
+    x, y = datasets.load_digits(return_X_y=True)
+    return x.astype(np.float32)[::3], y[::3]
+
+
+def _values() -> tuple[np.ndarray, np.ndarray]:
+    x, y = datasets.load_diabetes(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+def _same(model: Any, x: np.ndarray, exporter: str) -> None:
+    """Predict every row of the data, of which the export has seen a few."""
+    exported, report = onnxopt.export_with_report(model, x[:5])
+    assert report.exporter == exporter
+    assert report.inputs == (f"x=batch,{x.shape[1]}",)
+    found = reference()(exported, {"x": x})
+    expected = model.predict(x)
+    if "prediction" in found:
+        np.testing.assert_allclose(found["prediction"][:, 0], expected, rtol=1e-4)
+        return
+    assert (found["label"] == expected).all()
+    if hasattr(model, "predict_proba"):
+        wanted = model.predict_proba(x)
+        np.testing.assert_allclose(found["probabilities"], wanted, rtol=1e-3, atol=1e-5)
+
+
+def _logistic() -> Any:
+    return pipeline.make_pipeline(
+        preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=300)
+    )
+
+
+def _by_columns() -> Any:
+    columns = compose.ColumnTransformer(
+        [
+            ("scaled", preprocessing.MinMaxScaler(), list(range(32))),
+            ("kept", "passthrough", list(range(32, 64))),
+        ]
+    )
+    return pipeline.make_pipeline(columns, svm.LinearSVC())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _logistic,
+        lambda: ensemble.RandomForestClassifier(20, random_state=0),
+        _by_columns,
+        lambda: ensemble.HistGradientBoostingClassifier(max_iter=5),
+    ],
+)
+def test_classifiers(make: Any) -> None:
+    x, y = _classes()
+    _same(make().fit(x, y), x, "skl2onnx")
+
+
+def test_names_of_classes_come_back() -> None:
+    x, y = _classes()
+    names = np.array(["even", "odd"])[y % 2]
+    _same(_logistic().fit(x, names), x, "skl2onnx")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: linear_model.Ridge(),
+        lambda: ensemble.GradientBoostingRegressor(n_estimators=20, random_state=0),
+        lambda: svm.SVR(),
+    ],
+)
+def test_regressors(make: Any) -> None:
+    x, y = _values()
+    _same(make().fit(x, y), x, "skl2onnx")
+
+
+def test_a_transformer_needs_no_example() -> None:
+    x, _ = _values()
+    scaler = preprocessing.StandardScaler().fit(x)
+    exported, report = onnxopt.export_with_report(scaler)
+    assert report.outputs == ("transformed",)
+    found = reference()(exported, {"x": x})["transformed"]
+    np.testing.assert_allclose(found, scaler.transform(x), rtol=1e-4, atol=1e-5)
+
+
+def test_xgboost() -> None:
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost is not installed")
+    pytest.importorskip("onnxmltools", reason="onnxmltools is not installed")
+    x, y = _classes()
+    _same(xgboost.XGBClassifier(n_estimators=8, n_jobs=1).fit(x, y), x, "onnxmltools")
+    _same(xgboost.XGBClassifier(n_estimators=8, n_jobs=1).fit(x, y % 2), x, "onnxmltools")
+    x, y = _values()
+    _same(xgboost.XGBRegressor(n_estimators=8, n_jobs=1).fit(x, y), x, "onnxmltools")
+
+
+def test_lightgbm() -> None:
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is not installed")
+    pytest.importorskip("onnxmltools", reason="onnxmltools is not installed")
+    x, y = _classes()
+    _same(lightgbm.LGBMClassifier(n_estimators=8, n_jobs=1, verbose=-1).fit(x, y), x, "onnxmltools")
+    _same(
+        lightgbm.LGBMClassifier(n_estimators=8, n_jobs=1, verbose=-1).fit(x, y % 2),
+        x,
+        "onnxmltools",
+    )
+    x, y = _values()
+    _same(lightgbm.LGBMRegressor(n_estimators=8, n_jobs=1, verbose=-1).fit(x, y), x, "onnxmltools")
+
+
+def test_boosted_trees_inside_a_pipeline() -> None:
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is not installed")
+    pytest.importorskip("onnxmltools", reason="onnxmltools is not installed")
+    x, y = _classes()
+    trees = lightgbm.LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1)
+    _same(pipeline.make_pipeline(preprocessing.StandardScaler(), trees).fit(x, y), x, "skl2onnx")

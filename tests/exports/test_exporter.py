@@ -1,0 +1,181 @@
+"""What is taken from exporters, put right and refused, with a framework of our own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxopt
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.exporter import Request
+from onnxopt.exporter.notation import names, read
+from onnxopt.graph import dims
+from tests.exports.fakes import exported
+
+RIGHT = "(float[n,3] x) => (float[n,3] y) { y = Exp(x) }"
+WRONG = "(float[n,3] x) => (float[n,3] y) { t = Exp(x) y = Neg(t) }"
+X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+OPEN = {"x": {0: "batch"}}
+
+
+def exp(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(x))
+
+
+def test_the_first_exporter_that_is_right_is_taken() -> None:
+    texts = {"a": "cannot", "b": WRONG, "c": RIGHT, "d": RIGHT}
+    model, report, subject = exported(exp, texts, Request(inputs=X, dynamic=OPEN))
+    assert report.exporter == "c"
+    assert [attempt.exporter for attempt in report.attempts] == ["a", "b", "c"]
+    assert report.attempts[0].refused == "cannot"
+    assert "computes something else" in (report.attempts[1].refused or "")
+    assert [each.label.partition(" (")[0] for each in report.agreed] == [
+        "the example",
+        "other sizes",
+        "the example with its signs changed",
+    ]
+    assert dims(model.graph.inputs[0]) == ("batch", 3)
+    assert len(subject.traced) == 3
+    assert "c, opset 20" in str(report)
+
+
+def test_a_size_that_was_baked_in_is_named() -> None:
+    baked = """(float[2,k] x) => (float[2,k] y) {
+        s = Constant<value = int64[2] {2, 3}>() t = Exp(x) y = Reshape(t, s) }"""
+    request = Request(inputs=X, dynamic={"x": {0: "batch", 1: "k"}})
+    with pytest.raises(ModelError, match="the size of 'batch' and 'k' is baked in"):
+        exported(exp, {"a": baked}, request)
+    free = baked.replace("{2, 3}", "{-1, 3}")
+    with pytest.raises(ModelError, match="the size of 'k' is baked in"):
+        exported(exp, {"a": free}, request)
+
+
+def test_a_branch_on_numbers_that_a_trace_lost_is_seen() -> None:
+    one_sided = "(float[n,3] x) => (float[n,3] y) { y = Identity(x) }"
+    with pytest.raises(ModelError, match="signs changed"):
+        exported(lambda x: x if x.sum() > 0 else -x, {"a": one_sided}, Request(inputs=abs(X)))
+
+
+def test_a_batch_of_one_is_exported_at_two() -> None:
+    *_, subject = exported(exp, {"a": RIGHT}, Request(inputs=(X[:1],), dynamic=OPEN))
+    assert subject.traced == [{"x": (2, 3)}]
+
+
+def test_names_order_and_unused_inputs_are_kept() -> None:
+    text = "(float[n,3] arg1, float[n,3] arg0) => (float[n,3] out) { out = Sub(arg0, arg1) }"
+
+    def minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(b - a)
+
+    feeds = {"a": X, "b": 2 * X + 1}
+    model, report, _ = exported(minus, {"a": text}, Request(inputs=feeds))
+    assert [value.name for value in model.graph.inputs] == ["a", "b"]
+    assert [value.name for value in model.graph.outputs] == ["y"]
+    assert any("renamed to a, b" in told for told in report.mended)
+    one = "(float[2,3] b) => (float[2,3] y) { y = Exp(b) }"
+    model, report, _ = exported(lambda a, b: np.exp(b), {"a": one}, Request(inputs=feeds))
+    assert [value.name for value in model.graph.inputs] == ["a", "b"]
+    assert any("'a' put back" in told for told in report.mended)
+
+
+def test_an_output_never_takes_the_name_of_an_input() -> None:
+    text = "(float[2,3] y) => (float[2,3] z) { z = Exp(y) }"
+    model, _, _ = exported(lambda y: np.exp(y), {"a": text}, Request(inputs={"y": X}))
+    assert [value.name for value in model.graph.outputs] == ["y_out"]
+
+
+def test_weights_that_are_there_twice_are_stored_once() -> None:
+    weight = ",".join(["0.5"] * 900)
+    text = f"""(float[2,30] x) => (float[2,30] y)
+        <float[30,30] a = {{{weight}}}, float[30,30] b = {{{weight}}}> {{
+        t = MatMul(x, a) y = MatMul(t, b) }}"""
+    wide = np.ones((2, 30), np.float32)
+    half = np.full((30, 30), 0.5, np.float32)
+    model, report, _ = exported(lambda x: x @ half @ half, {"a": text}, Request(inputs=wide))
+    assert len(model.graph.initializers) == 1
+    assert any("stored once" in told for told in report.mended)
+
+
+def test_a_second_size_that_the_framework_refuses_is_said() -> None:
+    def fixed(x: np.ndarray) -> np.ndarray:
+        if x.shape[0] != 2:
+            raise ValueError("two rows, please")
+        return exp(x)
+
+    _, report, _ = exported(fixed, {"a": RIGHT}, Request(inputs=X, dynamic=OPEN))
+    assert any("two rows, please" in note for note in report.notes)
+
+
+def test_axes_may_depend_on_each_other() -> None:
+    text = "(float[n,p] x, float[n,q] m) => (float[n,r] y) { y = Concat<axis = 1>(x, m) }"
+
+    def joined(x: np.ndarray, m: np.ndarray) -> np.ndarray:
+        if m.shape[1] != x.shape[1] + 1:
+            raise ValueError("one more")
+        return np.concatenate([x, m], 1)
+
+    request = Request(inputs=["x=batch,past", "m=batch,past+1"])
+    model, report, _ = exported(joined, {"a": text}, request)
+    assert dims(model.graph.inputs[1]) == ("batch", "past+1")
+    assert any("other sizes" in each.label for each in report.agreed)
+    assert report.inputs == ("x=batch,past", "m=batch,past+1")
+
+
+@pytest.mark.parametrize(
+    ("text", "names_", "shown"),
+    [
+        ("x=batch,3,8", ("batch",), "x=batch,3,8"),
+        ("ids:int64 = b, past + 3", ("b", "past"), "ids:int64=b,past+3"),
+        ("scalar:float16=", (), "scalar:float16="),
+    ],
+)
+def test_declarations_are_read(text: str, names_: tuple[str, ...], shown: str) -> None:
+    assert names([read(text)]) == names_
+    assert str(read(text)) == shown
+    assert read(shown).dtype == read(text).dtype
+
+
+@pytest.mark.parametrize(
+    ("inputs", "dynamic", "problem"),
+    [
+        ("x", None, "expected NAME=batch,3,224,224"),
+        ("x:flot=1", None, "unknown type 'flot', did you mean 'float'"),
+        ("x=1,&", None, "'&' is neither"),
+        (None, None, "nothing is known of the inputs"),
+        (X, {"z": {0: "batch"}}, "no input 'z'"),
+        (X, {"x": {2: "batch"}}, "2 axes, not axis 2"),
+        ({"x": X, "w": X[:1]}, {"x": {0: "n"}, "w": {0: "n"}}, "n is 2, but the example has 1"),
+        ({"x": object()}, None, "expected an array"),
+    ],
+)
+def test_what_does_not_fit_is_told(inputs: object, dynamic: object, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        exported(exp, {"a": RIGHT}, Request(inputs=inputs, dynamic=dynamic))  # type: ignore[arg-type]
+
+
+def test_what_is_onnx_already_passes_through() -> None:
+    import onnx.parser
+
+    from tests.exports.fakes import HEAD
+
+    proto = onnx.parser.parse_model(HEAD + RIGHT)
+    model, report = onnxopt.export_with_report(proto)
+    assert [node.op_type for node in model.graph] == ["Exp"]
+    assert (report.framework, report.exporter, report.inputs) == ("ONNX", None, ("x=n,3",))
+    with pytest.raises(ModelError, match="no model of a framework"):
+        onnxopt.export(object())
+    with pytest.raises(UsageError, match="did you mean 'torch'"):
+        onnxopt.export("torhc:module:function")
+
+
+def test_an_operator_that_onnx_does_not_have_is_spelled_out() -> None:
+    text = "(float[n,3] x) => (float[n,3] y) { y = Erfc(x) }"
+    erfc: Any = np.frompyfunc(math.erfc, 1, 1)
+    model, report, _ = exported(
+        lambda x: erfc(x).astype(np.float32), {"a": text}, Request(inputs={"x": X})
+    )
+    assert any("Erfc" in told for told in report.mended)
+    assert model.graph.outputs[0].name == "y"
