@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -92,26 +92,54 @@ _ALL_INPUTS = frozenset(("Add", "Concat", "Mul"))
 
 def plan(model: ir.Model, kernels: IntegerKernels, choice: Choice) -> Plan:
     """Decide what is computed on integers; a layer stays out where a value has no range."""
-    return _Planning(model.graph, kernels, choice).run()
+    return _Planning(model.graph, kernels, choice, _calibrated).run()
+
+
+def read_by(model: ir.Model, kernels: IntegerKernels) -> list[ir.Value]:
+    """Return the values whose ranges any plan may want: what layers read, and what is made.
+
+    Layers that no plan takes in count too, so that a calibrated model always has a range.
+    """
+    planning = _Planning(model.graph, kernels, Choice(), lambda _: True)
+    rows = [planning.row(node) for node in model.graph]
+    layers = [
+        _layers.read(node)
+        for node, row in zip(model.graph, rows, strict=True)
+        if row is not None and row.role is Role.PRODUCT
+    ]
+    read = [layer.x for layer in layers if layer is not None]
+    return list(dict.fromkeys([*read, *planning.run().requantized()]))
+
+
+def _calibrated(value: ir.Value) -> bool:
+    return ranges.read(value) is not None
 
 
 class _Planning:
-    def __init__(self, home: ir.Graph, kernels: IntegerKernels, choice: Choice) -> None:
+    def __init__(
+        self,
+        home: ir.Graph,
+        kernels: IntegerKernels,
+        choice: Choice,
+        known: Callable[[ir.Value], bool],
+    ) -> None:
         self._home = home
         self._kernels = kernels
         self._choice = choice
+        self._known = known
         self._plan = Plan()
 
     def run(self) -> Plan:
         for node in self._home:
-            row = self._row(node)
+            row = self.row(node)
             if row is not None:
                 self._enter(node, row)
         while self._drop():
             pass
         return self._plan
 
-    def _row(self, node: ir.Node) -> Kernel | None:
+    def row(self, node: ir.Node) -> Kernel | None:
+        """Return the target's row for a node, None where it has none or the node is left out."""
         row = None if node.domain else self._kernels.rows.get(node.op_type)
         if row is None or not self._choice.allows(node):
             return None
@@ -192,9 +220,6 @@ class _Planning:
             return False
         readers = [reader for tail in tails for reader in _readers(tail)]
         return any(map(self._plan.integer, readers)) or _smaller(tails[0], data[0])
-
-    def _known(self, value: ir.Value) -> bool:
-        return ranges.read(value) is not None
 
 
 def _readers(value: ir.Value) -> list[ir.Node]:

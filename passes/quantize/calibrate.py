@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnxopt.base import Context, Pass
 from onnxopt.errors import UsageError
 from onnxopt.passes.quantize import _values
+from onnxopt.passes.quantize._plan import read_by
 from onnxopt.quantization import ranges
 from onnxopt.quantization.calibrators import Calibrator, Method, Name
 from onnxopt.quantization.stream import calibrate
@@ -37,11 +38,12 @@ class Calibrate(Pass):
     elements: int = 1 << 15
     """How many of a value's elements in a sample are counted, spread evenly; 0 is all."""
     values: tuple[str, ...] = ()
-    """The names of the values; all that quantization may want where there are none."""
+    """Names of values; where there are none, those that the target's integer kernels read or make,
+    and all for a target without such kernels."""
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Calibrate and count the ranges that are new or others than before."""
-        wanted = self._wanted(model)
+        wanted = self._wanted(model, context)
         method = Method(
             name=self.method,
             percentile=self.percentile,
@@ -55,7 +57,7 @@ class Calibrate(Pass):
             source: method.calibrator() for source in map(_values.source, wanted)
         }
         endless = calibrate(model, made, context) if made else {}
-        model.meta[ranges.WITHOUT] = list(endless.values())
+        model.meta[ranges.WITHOUT] = [*endless.values(), *_untyped(model)]
         found = {source: None if source in endless else made[source].range() for source in made}
         changes = 0
         for value in wanted:
@@ -67,7 +69,7 @@ class Calibrate(Pass):
                 changes += 1
         return changes
 
-    def _wanted(self, model: ir.Model) -> list[ir.Value]:
+    def _wanted(self, model: ir.Model, context: Context) -> list[ir.Value]:
         known = list(_values.floats(model))
         if self.values:
             names = {value.name or "": value for value in known}
@@ -77,4 +79,18 @@ class Calibrate(Pass):
                     f"'{strange}' is no activation of the main graph{nearest(strange, names)}"
                 )
             return [names[name] for name in dict.fromkeys(self.values)]
+        kernels = context.target.integer
+        if kernels is not None:
+            floats = set(known)
+            return [value for value in read_by(model, kernels) if value in floats]
         return [value for value in known if not _values.bounded(value)]
+
+
+
+def _untyped(model: ir.Model) -> list[str]:
+    """Say where nothing but inputs and outputs has a type, and so nothing else a range."""
+    made = [value for node in model.graph for value in node.outputs if value.name]
+    inner = [value for value in made if not value.is_graph_output()]
+    if not inner or any(value.type is not None for value in inner):
+        return []
+    return ["types of values are not known; put infer-shapes before quantize/calibrate"]

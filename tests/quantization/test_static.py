@@ -8,11 +8,23 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxopt import catalogue
+from onnxopt import catalogue, io
 from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
-from tests.contract.corpus.build import ints, normal, scalar
-from tests.quantization.tools import EXACT, VNNI, Array, coverage, quantized, ran, read, sqnr
+from onnxopt.quantization import ranges
+from onnxopt.samples import Samples
+from tests.contract.corpus.build import ints, model, normal, scalar
+from tests.quantization.tools import (
+    EXACT,
+    LOAD,
+    VNNI,
+    Array,
+    coverage,
+    quantized,
+    ran,
+    read,
+    sqnr,
+)
 
 IMAGE = [{"x": normal(1, 8, 12, 12, seed=seed)} for seed in range(4)]
 ROWS = [{"x": normal(6, 16, seed=seed)} for seed in range(4)]
@@ -224,3 +236,31 @@ def test_seven_bits_where_eight_overflow() -> None:
     held = [v.const_value for v in made.graph.initializers.values() if v.dtype == ir.DataType.INT8]
     largest = [int(np.abs(t.numpy()).max()) for t in held if t is not None and t.size > 32]
     assert largest == [63, 63]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_only_what_placement_reads_is_calibrated(name: str) -> None:
+    *_, feeds, layers = MODELS[name]
+    some, every = example(name), example(name)
+    assert quantized(some, feeds) == layers
+    values = [v.name for node in every.graph for v in (*every.graph.inputs, *node.outputs)]
+    everything = f"quantize/calibrate{{values={list(dict.fromkeys(values))}}}".replace("'", "")
+    context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
+    Pipeline.parse(f"{everything}, quantize/static").run(every, context)
+    assert ir.to_proto(some).graph.initializer == ir.to_proto(every).graph.initializer
+
+
+def test_calibration_leaves_out_what_stays_in_float() -> None:
+    made = example("sequence")
+    context = Context(target=VNNI, load=LOAD, samples=Samples.of(MODELS["sequence"][2]))
+    Pipeline.parse("quantize/calibrate").run(made, context)
+    values = {v for node in made.graph for v in (*node.inputs, *node.outputs) if v is not None}
+    assert {value.name for value in values if ranges.read(value)} == {"x", "g"}
+
+
+def test_calibration_asks_for_types() -> None:
+    text, weights, feeds, _ = MODELS["chain"]
+    made = io.from_proto(model(text, weights))
+    context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
+    Pipeline.parse("quantize/calibrate").run(made, context)
+    assert any("put infer-shapes before" in said for said in made.meta[ranges.WITHOUT])
