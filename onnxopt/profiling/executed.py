@@ -14,6 +14,7 @@ from onnxopt.host import allowed_cpus
 from onnxopt.io import load, save
 from onnxopt.measure.feeding import stored
 from onnxopt.measure.process import Process
+from onnxopt.profiling.fusion import origins
 from onnxopt.profiling.record import WORKER
 from onnxopt.profiling.regions import Step, steps
 from onnxopt.profiling.tally import NodeTally
@@ -33,6 +34,9 @@ class Executed(NamedTuple):
     provider: str
     seconds: float
     """A run of the model, the middle of a few; what recording adds is in it."""
+    parts: tuple[str, ...] = ()
+    """The values that the model's own nodes compute which it stands for."""
+    output_bytes: float = 0.0
 
 
 def executed(
@@ -58,8 +62,12 @@ def executed(
             process.ask({"do": "record", "runs": _RUNS * len(feeds)}, timeout_s)
             found = process.ask({"do": "collect"}, timeout_s)
         nodes = [NodeTally.from_dict(node) for node in found["nodes"]]
-        ran = placed(nodes, _graph(folder / EXECUTED))
-        return [_line(node, step) for node, step in zip(nodes, ran, strict=True)]
+        graph = _graph(folder / EXECUTED)
+        parts = origins(_graph(file), graph).of if graph else {}
+        return [
+            _line(node, step, parts.get(step, ()) if step else ())
+            for node, step in zip(nodes, placed(nodes, graph), strict=True)
+        ]
 
 
 def _graph(path: Path) -> list[Step]:
@@ -69,11 +77,13 @@ def _graph(path: Path) -> list[Step]:
         return []
 
 
-def _line(node: NodeTally, step: Step | None) -> Executed:
+def _line(node: NodeTally, step: Step | None, parts: Sequence[Step]) -> Executed:
     return Executed(
         node=(step and step.name) or node.node,
         op_type=node.op_type,
         domain=step.domain if step else "",
         provider=node.provider,
         seconds=node.blocks[0] if node.blocks else 0.0,
+        parts=tuple(name for part in parts for name in part.outputs),
+        output_bytes=node.output_bytes,
     )

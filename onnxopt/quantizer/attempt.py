@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Gate, Load, Pass
 from onnxopt.pipeline import Pipeline, Step
-from onnxopt.quantizer.guard import Guard, Loss, expected_db, to_leave_out
+from onnxopt.quantizer.guard import Guard, Loss, expected_db
+from onnxopt.quantizer.mixed import Timing, leave_out
 from onnxopt.quantizer.report import Tried
 from onnxopt.quantizer.schemes import Scheme
 from onnxopt.report import Size
@@ -21,7 +22,14 @@ from onnxopt.verify import Verify
 TRACED_ON = 8
 """Samples that every layer is tried on alone."""
 
+PARTLY = ", in part"
+"""What is put behind the name of a scheme whose layers were chosen by their times as well."""
+
 _ROUNDS = 5
+_TIGHTER = 0.7
+"""What the bound on the sum of noises is multiplied by where the noise together is beyond it."""
+_CLEARLY = 0.9
+"""An alternative is better whose noise is at most such a share."""
 
 Patterns = tuple[str, ...]
 
@@ -33,6 +41,31 @@ class Built:
     model: ir.Model
     layers: tuple[str, ...]
     """The outputs of the layers, by which patterns name them."""
+
+
+Time = Callable[[ir.Model, Built], Timing | None]
+"""Takes the prepared float model and what was built of it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an attempt."""
+
+    built: Built
+    once: str
+    """The alternative of the scheme's that was taken."""
+    skip: Patterns = ()
+    """What was left in float beside what was asked for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """A model that the scheme's pipeline can be run on again and again, and what that makes."""
+
+    once: str
+    model: ir.Model
+    built: Built
+    loss: Loss
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,14 +81,16 @@ class Attempt:
     finish: Pipeline
     only: Patterns = ()
     skip: Patterns = ()
+    time: Time | None = None
+    """Measures the parts of a quantized model; None where nothing is to be measured."""
 
-    def prepared(self) -> ir.Model:
+    def prepared(self, once: str) -> ir.Model:
         """Return a model that the scheme's pipeline can be run on again and again."""
         model = self.source.clone()
         first = [f"raise-opset{{to={self.scheme.opset}}}"]
         first = first if graph.opset(model) < self.scheme.opset else []
-        once = [self.scheme.once] if self.scheme.once else []
-        Pipeline.parse(", ".join([*first, "infer-shapes", *once])).run(model, self.context)
+        steps = [*first, "infer-shapes", *([once] if once else [])]
+        Pipeline.parse(", ".join(steps)).run(model, self.context)
         return model
 
     def build(self, ready: ir.Model, only: Patterns = (), skip: Patterns = ()) -> Built:
@@ -78,56 +113,107 @@ class Attempt:
             )
         )
 
+    def text(self, outcome: Outcome) -> str:
+        """Return the pipeline that makes an outcome again from the optimized model."""
+        first = f"infer-shapes, {outcome.once}, " if outcome.once else "infer-shapes, "
+        return f"{first}{self.steps(skip=outcome.skip)}, {self.finish}"
+
     def loss(self, built: Built, *, count: int | None = None) -> Loss:
         """Return what the outputs have lost."""
         with self.open(built.model) as session:
             return self.guard.loss(session, count=count)
 
-    def run(self) -> tuple[Built | None, Tried, Patterns]:
-        """Build; where the loss is more than the types explain, put the loudest layers back."""
-        ready = self.prepared()
-        built = self.build(ready)
-        tried = Tried(scheme=self.scheme.name)
-        if not built.layers:
-            tried.refused = "it finds no layer to quantize"
-            return None, tried, ()
-        loss = self.loss(built)
-        skip: Patterns = ()
-        least = expected_db(len(built.layers), self.scheme.bits)
-        if self.scheme.bits == 8 and (loss.strange or loss.sqnr_db < least):
-            built, loss, skip = self._mended(ready, built, loss, least, tried)
-        tried.layers, tried.least_db = len(built.layers), least
-        tried.sqnr_db, tried.agreement = loss.sqnr_db, loss.agreement
-        tried.weight_bytes = Size.of(built.model).weight_bytes
+    def run(self) -> list[tuple[Outcome | None, Tried]]:
+        """Build; where the loss is more than the types explain, put layers back into float.
+
+        Where times are measured, a second outcome leaves in float what is faster there.
+        """
+        ready = self._best()
+        if ready is None:
+            refused = "it finds no layer to quantize"
+            return [(None, Tried(scheme=self.scheme.name, refused=refused))]
+        least = expected_db(len(ready.built.layers), self.scheme.bits)
+        poor = ready.loss.strange or ready.loss.sqnr_db < least
+        timing = None if self.time is None else self.time(ready.model, ready.built)
+        found = [self._whole(ready, least)]
+        if poor and self.scheme.bits == 8:
+            alone = self._alone(ready.model, ready.built.layers)
+            ways = [timing] if timing is None else [timing, None]
+            found = [self._mended(ready, alone, least, way) for way in ways]
+        elif timing is not None:
+            found += self._faster(ready, least, timing)
+        return [(outcome, tried) for outcome, tried in found]
+
+    def _best(self) -> _Ready | None:
+        """Return the alternative that keeps the outputs best; None where nothing is quantized."""
+        best: _Ready | None = None
+        for once in self.scheme.once:
+            model = self.prepared(once)
+            built = self.build(model)
+            if not built.layers:
+                break
+            found = _Ready(once=once, model=model, built=built, loss=self.loss(built))
+            if best is None or found.loss.noise < _CLEARLY * best.loss.noise:
+                best = found
+        return best
+
+    def _whole(self, ready: _Ready, least: float) -> tuple[Outcome, Tried]:
+        outcome = Outcome(built=ready.built, once=ready.once)
+        return outcome, self._judged(ready.built, ready.loss, least)
+
+    def _judged(self, built: Built, loss: Loss, least: float) -> Tried:
+        tried = Tried(
+            scheme=self.scheme.name,
+            layers=len(built.layers),
+            least_db=least,
+            sqnr_db=loss.sqnr_db,
+            agreement=loss.agreement,
+            weight_bytes=Size.of(built.model).weight_bytes,
+        )
         if loss.strange:
             tried.refused = "its outputs are NaN, infinite or of another shape"
         elif loss.sqnr_db < least:
             tried.refused = (
                 f"its outputs keep {loss.sqnr_db:.1f} dB, where the types explain {least:.1f} dB"
             )
-        return built, tried, skip
+        return tried
+
+    def _faster(
+        self, ready: _Ready, least: float, timing: Timing
+    ) -> Iterator[tuple[Outcome, Tried]]:
+        """Yield what is left when all that is faster in float is, unless that is all or nothing."""
+        out = [part.name for part in timing.out()]
+        skip = tuple(map(literal, out))
+        built = self.build(ready.model, skip=skip) if out else ready.built
+        if not 0 < len(built.layers) < len(ready.built.layers):
+            return
+        tried = self._judged(built, self.loss(built), least)
+        tried.slower = [name for name in ready.built.layers if name not in built.layers]
+        tried.scheme = f"{self.scheme.name}{PARTLY}"
+        yield Outcome(built=built, once=ready.once, skip=skip), tried
 
     def _mended(
-        self, ready: ir.Model, built: Built, loss: Loss, least: float, tried: Tried
-    ) -> tuple[Built, Loss, Patterns]:
-        """Put back the layers that make most of the noise, until little enough is left."""
-        alone = self._alone(ready, built.layers)
-        out: list[str] = []
+        self, ready: _Ready, alone: Mapping[str, float], least: float, timing: Timing | None
+    ) -> tuple[Outcome, Tried]:
+        """Put layers back that make much of the noise, until little enough is left."""
+        bound = allowed = 10 ** (-least / 10)
+        built, loss = ready.built, ready.loss
+        skip: Patterns = ()
         for _ in range(_ROUNDS):
-            left = {name: noise for name, noise in alone.items() if name not in out}
-            more = to_leave_out(left, loss.noise, 10 ** (-least / 10))
-            if not more or len(out) + len(more) >= len(alone):
-                break
-            out += more
-            skip = tuple(literal(name) for name in out)
-            trial = self.build(ready, skip=skip)
+            out = leave_out(alone, ready.loss.noise, allowed, timing)
+            trial_skip = tuple(map(literal, out))
+            trial = self.build(ready.model, skip=trial_skip)
             if not trial.layers:
                 break
-            built, loss = trial, self.loss(trial)
-            if not loss.strange and loss.sqnr_db >= least:
+            built, loss, skip = trial, self.loss(trial), trial_skip
+            if not loss.strange and loss.noise <= bound:
                 break
-        tried.in_float = {name: _db(alone[name]) for name in out}
-        return built, loss, tuple(literal(name) for name in out)
+            allowed *= _TIGHTER * min(bound / loss.noise, 1.0)
+        tried = self._judged(built, loss, least)
+        gone = sorted(set(alone) - set(built.layers), key=lambda name: -alone[name])
+        tried.in_float = {name: _db(alone[name]) for name in gone}
+        tried.scheme += PARTLY if timing is not None else ""
+        return Outcome(built=built, once=ready.once, skip=skip), tried
 
     def _alone(self, ready: ir.Model, layers: Sequence[str]) -> dict[str, float]:
         """Return the noise of every layer quantized alone, over the signal of the outputs."""

@@ -28,6 +28,8 @@ class Tried:
     """What the types explain."""
     in_float: dict[str, float] = dataclasses.field(default_factory=dict)
     """Layers that were put back, with the signal over the error of each alone in dB."""
+    slower: list[str] = dataclasses.field(default_factory=list)
+    """Layers that stay in float because they are faster there, by the times of the parts."""
     weight_bytes: int = 0
     latency: Estimate | None = None
     """Over that of the model given."""
@@ -93,6 +95,9 @@ class QuantizeReport:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:8]]
             more = f" and {len(row.in_float) - 8} more" if len(row.in_float) > 8 else ""
             paper.line(f"{row.scheme}: back in float, for they cost most: {', '.join(shown)}{more}")
+        if row.slower:
+            more = f" and {len(row.slower) - 8} more" if len(row.slower) > 8 else ""
+            paper.line(f"{row.scheme}: faster in float: {', '.join(row.slower[:8])}{more}")
         if row.confirmed is False:
             paper.line(f"{row.scheme}: other layers ran on integers than was foretold")
         if row.refused:

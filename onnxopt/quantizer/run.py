@@ -21,10 +21,12 @@ from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
-from onnxopt.quantizer.attempt import Attempt, Built
+from onnxopt.quantizer.attempt import Attempt, Built, Time
 from onnxopt.quantizer.guard import Guard
+from onnxopt.quantizer.mixed import Timing
+from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
-from onnxopt.quantizer.schemes import CHOSEN_FROM, Scheme, scheme_of
+from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
@@ -154,21 +156,40 @@ class _Quantization:
             finish=Pipeline.parse(tail),
             only=self._request.only,
             skip=self._request.skip,
+            time=self._timer(scheme, split),
         )
         self._told(scheme.name)("quantizing", 0, None)
-        built, tried, skip = attempt.run()
-        self._tried.append(tried)
-        if built is None:
-            return
-        self._cover(built, tried, split)
-        if graph.opset(model) < scheme.opset:
+        for outcome, tried in attempt.run():
+            self._tried.append(tried)
+            if outcome is not None:
+                self._cover(scheme, outcome.built, tried, split)
+                self._built[tried.scheme] = outcome.built, attempt.text(outcome)
+        if graph.opset(model) < scheme.opset and self._tried[-1].layers:
             self._notes.append(
                 f"{scheme.name}: the operator set was raised from {graph.opset(model)} to "
                 f"{scheme.opset}"
             )
-        once = f"{scheme.once}, " if scheme.once else ""
-        text = f"infer-shapes, {once}{attempt.steps(skip=skip)}, {tail}"
-        self._built[scheme.name] = built, text
+
+    def _timer(self, scheme: Scheme, split: Split) -> Time | None:
+        """Return what times the parts of a quantized model, where its layers are to be chosen."""
+        kernels = self._target.integer
+        if kernels is None or self._request.scheme or not self._request.measure:
+            return None
+        if scheme.name != STATIC:
+            return None
+
+        def time(ready: ir.Model, built: Built) -> Timing | None:
+            feeds = split.held()[:1]
+            try:
+                integer = executed(built.model, self._backend, feeds)
+                plain = executed(ready, self._backend, feeds)
+            except BackendError:
+                return None
+            parts = parts_of(built.model, kernels, built.layers)
+            timed(parts, integer, plain)
+            return Timing(parts=parts, sizes=elements(plain))
+
+        return time
 
     def _told(self, name: str) -> Callable[[str, int, int | None], None]:
         def told(what: str, done: int, of: int | None) -> None:
@@ -176,10 +197,10 @@ class _Quantization:
 
         return told
 
-    def _cover(self, built: Built, tried: Tried, split: Split) -> None:
+    def _cover(self, scheme: Scheme, built: Built, tried: Tried, split: Split) -> None:
         """Foretell the share of integer multiply-adds, and look at what ran where that shows."""
         kernels = self._target.integer
-        if kernels is None or tried.scheme != "int8":
+        if kernels is None or scheme.name != STATIC:
             return
         expected = foretold(built.model, kernels)
         costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))

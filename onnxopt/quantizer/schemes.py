@@ -19,8 +19,9 @@ class Scheme:
     """The operator set that the result needs."""
     bits: int
     about: str
-    once: str = ""
-    """Passes that run before, and once only, however often ``pipeline`` is tried."""
+    once: tuple[str, ...] = ("",)
+    """Passes that run before, and once only, however often ``pipeline`` is tried; of several
+    alternatives the one that keeps the outputs best, the first unless another is clearly better."""
 
 
 SCHEMES = {
@@ -28,7 +29,11 @@ SCHEMES = {
     for scheme in (
         Scheme(
             name="int8",
-            once="quantize/calibrate{method=mse}",
+            once=(
+                "quantize/calibrate{method=mse}",
+                "quantize/calibrate{method=percentile}",
+                "quantize/calibrate{method=minmax}",
+            ),
             pipeline="quantize/static",
             opset=13,
             bits=8,
@@ -72,7 +77,10 @@ SCHEMES = {
     )
 }
 
-CHOSEN_FROM = ("int8", "int8-dynamic", "int8-weights")
+STATIC = "int8"
+"""The scheme whose layers can be told apart by what the target makes of them."""
+
+CHOSEN_FROM = (STATIC, "int8-dynamic", "int8-weights")
 """What is tried where no scheme is asked for."""
 
 

@@ -37,7 +37,9 @@ class Choice:
 
 
 def _named(node: ir.Node, patterns: Sequence[str]) -> bool:
-    names = [node.name or "", node.op_type, *(value.name or "" for value in node.outputs)]
+    layer = _layers.read(node)
+    outputs = node.outputs if layer is None else (*node.outputs, layer.output)
+    names = [node.name or "", node.op_type, *(value.name or "" for value in outputs)]
     return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 

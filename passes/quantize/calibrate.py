@@ -86,7 +86,6 @@ class Calibrate(Pass):
         return [value for value in known if not _values.bounded(value)]
 
 
-
 def _untyped(model: ir.Model) -> list[str]:
     """Say where nothing but inputs and outputs has a type, and so nothing else a range."""
     made = [value for node in model.graph for value in node.outputs if value.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import json
 from pathlib import Path
@@ -222,3 +223,25 @@ def test_a_stream_is_cut_in_two(count: int) -> None:
 def test_names_become_patterns_of_themselves(name: str) -> None:
     assert fnmatch.fnmatchcase(name, literal(name))
     assert not fnmatch.fnmatchcase(name + "x", literal(name))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_alternative_that_keeps_the_outputs_best_is_taken(
+    order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = "quantize/calibrate{method=percentile, percentile=50}"
+    once = ("quantize/calibrate", cut)[::order]
+    changed = dataclasses.replace(SCHEMES["int8"], once=once)
+    monkeypatch.setitem(SCHEMES, "int8", changed)
+    _, report = quantized(model(CHAIN, FILTER), IMAGES)
+    assert report.chosen == "int8"
+    assert cut not in report.pipeline
+
+
+def test_a_product_is_named_by_its_sum() -> None:
+    weights = {**MATRICES, "w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5}
+    text = SEQUENCE.replace("float[1,n,4]", "float[1,n,16]")
+    _, report = onnxopt.quantize_with_report(
+        model(text, weights), samples=TEXTS, scheme="int8", measure=False, only=["a"]
+    )
+    assert report.tried[0].layers == 1
