@@ -315,6 +315,8 @@ def quantize(
     skip: Sequence[str] = (),
     measure: bool = True,
     budget: float = 20.0,
+    max_drop: float | None = None,
+    metric: str | None = None,
     seed: int = 0,
 ) -> ir.Model:
     """Quantize a model and return the result; the model given stays as it is.
@@ -323,6 +325,9 @@ def quantize(
     ``int2-weights``, ``binary-weights``) several are tried, and what keeps the outputs and runs
     fastest here comes back: the optimized float model where that is best. ``only`` and ``skip`` are
     shell patterns of node, output and operator names. ``budget`` is in seconds, for measuring.
+    ``max_drop`` bounds how far a ``metric`` may fall on the samples held back, in its own unit:
+    that of the labels, agreement with the float model, or one that is named; layers go back to
+    float until it holds.
 
     Raises UsageError for unknown names, ModelError for a model that is quantized already or cannot
     be read and for samples that do not fit it, BackendError where the target cannot be used here.
@@ -336,6 +341,8 @@ def quantize(
         skip=skip,
         measure=measure,
         budget=budget,
+        max_drop=max_drop,
+        metric=metric,
         seed=seed,
     )[0]
 
@@ -350,6 +357,8 @@ def quantize_with_report(
     skip: Sequence[str] = (),
     measure: bool = True,
     budget: float = 20.0,
+    max_drop: float | None = None,
+    metric: str | None = None,
     seed: int = 0,
 ) -> tuple[ir.Model, QuantizeReport]:
     """Do what ``quantize`` does and return the report too: what was tried, and why this."""
@@ -361,6 +370,7 @@ def quantize_with_report(
         skip=(skip,) if isinstance(skip, str) else tuple(skip),
         measure=measure,
         budget_s=budget,
+        accuracy=quantizer.budget_of(max_drop, metric),
         seed=seed,
     )
     return quantizer.run(_source(model), request)

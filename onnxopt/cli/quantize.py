@@ -36,6 +36,8 @@ def quantize(
         bool, typer.Option(help="Measure latency here, and take what is fastest.")
     ] = True,
     budget: Annotated[float, typer.Option(min=1.0, help="Seconds for measuring.")] = 20.0,
+    max_drop: Annotated[float | None, typer.Option(min=0.0, help="Of a metric: 0.005.")] = None,
+    metric: Annotated[str | None, typer.Option(help="For it: top1, agreement, m:f, …")] = None,
     external_data: Annotated[
         bool | None, typer.Option(help="Store weights beside the model, or inside it.")
     ] = None,
@@ -48,7 +50,7 @@ def quantize(
     import_onnx_ir()
     from onnxopt.cli.progress import bar
     from onnxopt.io import save
-    from onnxopt.quantizer import Request, run
+    from onnxopt.quantizer import Request, budget_of, run
 
     with bar("optimizing") as show:
         request = Request(
@@ -59,6 +61,9 @@ def quantize(
             skip=tuple(skip or ()),
             measure=measure,
             budget_s=budget,
+            accuracy=budget_of(max_drop, metric),
+            state=output.with_name(f"{output.name}.search"),
+            keep=lambda best: save(best, output, external_data=external_data),
             seed=seed,
             progress=show,
         )

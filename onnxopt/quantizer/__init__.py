@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from onnxopt.quantizer.judge import Budget, budget_of
 from onnxopt.quantizer.report import QuantizeReport
 from onnxopt.quantizer.run import Request, run
 
-__all__ = ["QuantizeReport", "Request", "run"]
+__all__ = ["Budget", "QuantizeReport", "Request", "budget_of", "run"]

@@ -13,6 +13,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Gate, Load, Pass
 from onnxopt.pipeline import Pipeline, Step
 from onnxopt.quantizer.guard import Guard, Loss, expected_db
+from onnxopt.quantizer.memory import Memory
 from onnxopt.quantizer.mixed import Timing, leave_out
 from onnxopt.quantizer.report import Tried
 from onnxopt.quantizer.schemes import Scheme
@@ -21,6 +22,8 @@ from onnxopt.verify import Verify
 
 TRACED_ON = 8
 """Samples that every layer is tried on alone."""
+
+NOTHING = "it finds no layer to quantize"
 
 PARTLY = ", in part"
 """What is put behind the name of a scheme whose layers were chosen by their times as well."""
@@ -59,7 +62,7 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Ready:
+class Ready:
     """A model that the scheme's pipeline can be run on again and again, and what that makes."""
 
     once: str
@@ -128,40 +131,40 @@ class Attempt:
 
         Where times are measured, a second outcome leaves in float what is faster there.
         """
-        ready = self._best()
+        ready = self.best()
         if ready is None:
-            refused = "it finds no layer to quantize"
-            return [(None, Tried(scheme=self.scheme.name, refused=refused))]
+            return [(None, Tried(scheme=self.scheme.name, refused=NOTHING))]
         least = expected_db(len(ready.built.layers), self.scheme.bits)
         poor = ready.loss.strange or ready.loss.sqnr_db < least
         timing = None if self.time is None else self.time(ready.model, ready.built)
         found = [self._whole(ready, least)]
         if poor and self.scheme.bits == 8:
-            alone = self._alone(ready.model, ready.built.layers)
+            alone = self.alone(ready.model, ready.built.layers, Memory())
             ways = [timing] if timing is None else [timing, None]
             found = [self._mended(ready, alone, least, way) for way in ways]
         elif timing is not None:
             found += self._faster(ready, least, timing)
         return [(outcome, tried) for outcome, tried in found]
 
-    def _best(self) -> _Ready | None:
+    def best(self) -> Ready | None:
         """Return the alternative that keeps the outputs best; None where nothing is quantized."""
-        best: _Ready | None = None
+        best: Ready | None = None
         for once in self.scheme.once:
             model = self.prepared(once)
             built = self.build(model)
             if not built.layers:
                 break
-            found = _Ready(once=once, model=model, built=built, loss=self.loss(built))
+            found = Ready(once=once, model=model, built=built, loss=self.loss(built))
             if best is None or found.loss.noise < _CLEARLY * best.loss.noise:
                 best = found
         return best
 
-    def _whole(self, ready: _Ready, least: float) -> tuple[Outcome, Tried]:
+    def _whole(self, ready: Ready, least: float) -> tuple[Outcome, Tried]:
         outcome = Outcome(built=ready.built, once=ready.once)
-        return outcome, self._judged(ready.built, ready.loss, least)
+        return outcome, self.judged(ready.built, ready.loss, least)
 
-    def _judged(self, built: Built, loss: Loss, least: float) -> Tried:
+    def judged(self, built: Built, loss: Loss, least: float) -> Tried:
+        """Return what the guard says of a model of which it asks at least so many dB."""
         tried = Tried(
             scheme=self.scheme.name,
             layers=len(built.layers),
@@ -179,7 +182,7 @@ class Attempt:
         return tried
 
     def _faster(
-        self, ready: _Ready, least: float, timing: Timing
+        self, ready: Ready, least: float, timing: Timing
     ) -> Iterator[tuple[Outcome, Tried]]:
         """Yield what is left when all that is faster in float is, unless that is all or nothing."""
         out = [part.name for part in timing.out()]
@@ -187,13 +190,13 @@ class Attempt:
         built = self.build(ready.model, skip=skip) if out else ready.built
         if not 0 < len(built.layers) < len(ready.built.layers):
             return
-        tried = self._judged(built, self.loss(built), least)
+        tried = self.judged(built, self.loss(built), least)
         tried.slower = [name for name in ready.built.layers if name not in built.layers]
         tried.scheme = f"{self.scheme.name}{PARTLY}"
         yield Outcome(built=built, once=ready.once, skip=skip), tried
 
     def _mended(
-        self, ready: _Ready, alone: Mapping[str, float], least: float, timing: Timing | None
+        self, ready: Ready, alone: Mapping[str, float], least: float, timing: Timing | None
     ) -> tuple[Outcome, Tried]:
         """Put layers back that make much of the noise, until little enough is left."""
         bound = allowed = 10 ** (-least / 10)
@@ -209,21 +212,22 @@ class Attempt:
             if not loss.strange and loss.noise <= bound:
                 break
             allowed *= _TIGHTER * min(bound / loss.noise, 1.0)
-        tried = self._judged(built, loss, least)
+        tried = self.judged(built, loss, least)
         gone = sorted(set(alone) - set(built.layers), key=lambda name: -alone[name])
-        tried.in_float = {name: _db(alone[name]) for name in gone}
+        tried.in_float = {name: decibels(alone[name]) for name in gone}
         tried.scheme += PARTLY if timing is not None else ""
         return Outcome(built=built, once=ready.once, skip=skip), tried
 
-    def _alone(self, ready: ir.Model, layers: Sequence[str]) -> dict[str, float]:
+    def alone(self, ready: ir.Model, layers: Sequence[str], memory: Memory) -> Mapping[str, float]:
         """Return the noise of every layer quantized alone, over the signal of the outputs."""
-        found = {}
         for at, name in enumerate(layers):
+            if name in memory.noise:
+                continue
             self.context.progress("finding what costs most", at, len(layers))
             single = self.build(ready, only=(literal(name),))
             noise = self.loss(single, count=TRACED_ON).noise if single.layers else 0.0
-            found[name] = min(noise, 1e6)
-        return found
+            memory.noisy(name, min(noise, 1e6))
+        return {name: memory.noise[name] for name in layers}
 
 
 def literal(name: str) -> str:
@@ -231,7 +235,8 @@ def literal(name: str) -> str:
     return re.sub(r"([\[*?])", r"[\1]", name)
 
 
-def _db(noise: float) -> float:
+def decibels(noise: float) -> float:
+    """Return the signal over a noise that is given as a share of it."""
     return -10 * math.log10(noise) if noise > 0 else math.inf
 
 

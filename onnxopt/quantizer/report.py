@@ -9,6 +9,28 @@ from typing import Any
 from onnxopt.measure.intervals import Estimate
 from onnxopt.render import Paper, bytes_text
 
+SHOWN = 12
+"""Rows of the table of layers; JSON holds all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """What quantizing a layer costs, and what it saves."""
+
+    layer: str
+    signal_db: float
+    """Signal over error of the outputs when nothing else is quantized."""
+    gain_s: float | None
+    """Seconds a run that it saves, changes of form not counted; None where nothing was measured."""
+    integer: bool
+    """Whether it is quantized in the result."""
+
+    def cells(self) -> list[str]:
+        """Return a row of the table."""
+        gain = "-" if self.gain_s is None else f"{1e6 * self.gain_s:.1f} us"
+        signal = "-" if math.isinf(self.signal_db) else f"{self.signal_db:.1f} dB"
+        return [self.layer, signal, gain, "integer" if self.integer else "float"]
+
 
 @dataclasses.dataclass(kw_only=True)
 class Tried:
@@ -30,6 +52,14 @@ class Tried:
     """Layers that were put back, with the signal over the error of each alone in dB."""
     slower: list[str] = dataclasses.field(default_factory=list)
     """Layers that stay in float because they are faster there, by the times of the parts."""
+    metric: str | None = None
+    """What a budget was set on."""
+    drop: float | None = None
+    """How far it has fallen on the samples held back."""
+    interrupted: bool = False
+    """The search was cut short; this is the best until then."""
+    sensitivity: list[Sensitivity] = dataclasses.field(default_factory=list)
+    """Layer by layer, the most damaging first; where a search had to look at them."""
     weight_bytes: int = 0
     latency: Estimate | None = None
     """Over that of the model given."""
@@ -74,6 +104,9 @@ class QuantizeReport:
         for row in plain["tried"]:
             if row["sqnr_db"] is not None and math.isinf(row["sqnr_db"]):
                 row["sqnr_db"] = None
+            for layer in row["sensitivity"]:
+                if math.isinf(layer["signal_db"]):
+                    layer["signal_db"] = None
         return plain
 
     def render(self, paper: Paper) -> None:
@@ -95,6 +128,12 @@ class QuantizeReport:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:8]]
             more = f" and {len(row.in_float) - 8} more" if len(row.in_float) > 8 else ""
             paper.line(f"{row.scheme}: back in float, for they cost most: {', '.join(shown)}{more}")
+        if row.drop is not None:
+            paper.line(f"{row.scheme}: {row.metric} falls by {row.drop:.4g}")
+        if row.sensitivity:
+            head = ["layer alone", "signal", "saves", "now"]
+            paper.table([head, *(each.cells() for each in row.sensitivity[:SHOWN])])
+            paper.line()
         if row.slower:
             more = f" and {len(row.slower) - 8} more" if len(row.slower) > 8 else ""
             paper.line(f"{row.scheme}: faster in float: {', '.join(row.slower[:8])}{more}")

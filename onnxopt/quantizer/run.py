@@ -21,8 +21,10 @@ from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
-from onnxopt.quantizer.attempt import Attempt, Built, Time
+from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
+from onnxopt.quantizer.budgeted import Budgeted
 from onnxopt.quantizer.guard import Guard
+from onnxopt.quantizer.judge import Budget, Judge
 from onnxopt.quantizer.mixed import Timing
 from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
@@ -30,7 +32,7 @@ from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.target import Feeds
+from onnxopt.target import Feeds, Session
 
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
@@ -56,6 +58,12 @@ class Request:
     measure: bool = True
     """Measure latency here; without, the first scheme that keeps the outputs is taken."""
     budget_s: float = 20.0
+    accuracy: Budget | None = None
+    """A bound on a metric in the place of the guard's on the signal."""
+    state: Path | None = None
+    """A file in which a search for the budget keeps what it has found out, and goes on from."""
+    keep: Callable[[ir.Model], None] = lambda _: None
+    """Takes the best of a search so far, each time it gets better."""
     seed: int = 0
     observers: tuple[Observer, ...] = ()
     progress: Progress = _silent
@@ -91,9 +99,12 @@ class _Quantization:
         held = split.held()
         with self._backend.open(model) as session:
             guard = Guard(session, held)
-        for scheme in self._schemes:
-            self._try(scheme, model, split, guard)
-        self._measure(model, split)
+            judge = self._judge(session, split)
+            for scheme in self._schemes:
+                if not self._interrupted():
+                    self._try(scheme, model, split, guard, judge)
+        if not self._interrupted():
+            self._measure(model, split)
         chosen, why = self._choice()
         built = self._built.get(chosen)
         report = QuantizeReport(
@@ -127,6 +138,15 @@ class _Quantization:
         )
         return lossless.run(self._source, request)[0]
 
+    def _judge(self, session: Session, split: Split) -> Judge | None:
+        budget = self._request.accuracy
+        if budget is None:
+            return None
+        return Judge(budget, session, split.judged(), self._backend.open)
+
+    def _interrupted(self) -> bool:
+        return any(row.interrupted for row in self._tried)
+
     def _warn(self, split: Split) -> None:
         if self._request.samples is None:
             self._warnings.append(
@@ -138,7 +158,9 @@ class _Quantization:
                 "one sample serves to calibrate and to compare, so nothing tells how others fare"
             )
 
-    def _try(self, scheme: Scheme, model: ir.Model, split: Split, guard: Guard) -> None:
+    def _try(
+        self, scheme: Scheme, model: ir.Model, split: Split, guard: Guard, judge: Judge | None
+    ) -> None:
         tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
         attempt = Attempt(
             scheme=scheme,
@@ -159,7 +181,7 @@ class _Quantization:
             time=self._timer(scheme, split),
         )
         self._told(scheme.name)("quantizing", 0, None)
-        for outcome, tried in attempt.run():
+        for outcome, tried in self._attempted(attempt, judge):
             self._tried.append(tried)
             if outcome is not None:
                 self._cover(scheme, outcome.built, tried, split)
@@ -170,10 +192,21 @@ class _Quantization:
                 f"{scheme.opset}"
             )
 
+    def _attempted(
+        self, attempt: Attempt, judge: Judge | None
+    ) -> list[tuple[Outcome | None, Tried]]:
+        if judge is None:
+            return attempt.run()
+        path, name = self._request.state, attempt.scheme.name
+        state = None if path is None else path.with_name(f"{path.name}.{name}")
+        keep = self._request.keep
+        return [Budgeted(attempt=attempt, judge=judge, state=state, keep=keep).run()]
+
     def _timer(self, scheme: Scheme, split: Split) -> Time | None:
         """Return what times the parts of a quantized model, where its layers are to be chosen."""
         kernels = self._target.integer
-        if kernels is None or self._request.scheme or not self._request.measure:
+        asked = self._request.scheme is not None and self._request.accuracy is None
+        if kernels is None or asked or not self._request.measure:
             return None
         if scheme.name != STATIC:
             return None
@@ -258,6 +291,8 @@ class _Quantization:
             return self._asked_for()
         if not fit:
             return FLOAT, "nothing that was tried keeps the outputs"
+        if self._interrupted():
+            return fit[0].scheme, "the best until the search was interrupted"
         if not self._request.measure:
             return fit[0].scheme, "the first that keeps the outputs; nothing was measured"
         timed = [row for row in fit if row.latency is not None and row.latency.high < 1]

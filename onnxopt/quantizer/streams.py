@@ -45,6 +45,16 @@ class Split:
         held = 0 if self.single else (self.count + EVERY - 2) // EVERY
         return Samples(read, self.count - held)
 
+    def judged(self) -> Samples:
+        """Return all that is held back, with its labels."""
+
+        def read() -> Iterator[Sample]:
+            for at, sample in enumerate(self._samples.labelled()):
+                if self.single or at % EVERY == 1:
+                    yield sample
+
+        return Samples(read)
+
     def held(self) -> list[Feeds]:
         """Return at most 24 samples to compare on."""
         start = 0 if self.single else 1

@@ -37,7 +37,7 @@ class Choice:
 
 
 def _named(node: ir.Node, patterns: Sequence[str]) -> bool:
-    layer = _layers.read(node)
+    layer = readers.read(node)
     outputs = node.outputs if layer is None else (*node.outputs, layer.output)
     names = [node.name or "", node.op_type, *(value.name or "" for value in outputs)]
     return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
@@ -105,7 +105,7 @@ def read_by(model: ir.Model, kernels: IntegerKernels) -> list[ir.Value]:
     planning = _Planning(model.graph, kernels, Choice(), lambda _: True)
     rows = [planning.row(node) for node in model.graph]
     layers = [
-        _layers.read(node)
+        readers.read(node)
         for node, row in zip(model.graph, rows, strict=True)
         if row is not None and row.role is Role.PRODUCT
     ]

@@ -1,0 +1,118 @@
+"""A scheme within a budget on a metric: layers go back to float until it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnxopt.quantizer.attempt import (
+    NOTHING,
+    Attempt,
+    Built,
+    Outcome,
+    Ready,
+    decibels,
+    literal,
+)
+from onnxopt.quantizer.guard import expected_db
+from onnxopt.quantizer.judge import Judge
+from onnxopt.quantizer.memory import Memory, digest
+from onnxopt.quantizer.mixed import Timing
+from onnxopt.quantizer.report import Sensitivity, Tried
+from onnxopt.quantizer.search import TRIALS, Search
+
+_RUINED = 1e9
+"""The drop of a model that the target does not run."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budgeted:
+    """An attempt whose outputs a judge holds to a budget, in the place of the guard."""
+
+    attempt: Attempt
+    judge: Judge
+    state: Path | None
+    """A file to go on from."""
+    keep: Callable[[ir.Model], None]
+    """Takes every model that is within the budget and has more layers on integers than the last."""
+
+    def run(self) -> tuple[Outcome | None, Tried]:
+        """Search for what keeps the metric within its budget; Ctrl-C takes the best so far."""
+        name = self.attempt.scheme.name
+        ready = self.attempt.best()
+        if ready is None:
+            return None, Tried(scheme=name, refused=NOTHING)
+        asked = (name, ready.once, str(self.attempt.steps()), self.judge.metric.name)
+        memory = Memory.at(self.state, digest(ready.model, *asked))
+        timing, interrupted = None, False
+        try:
+            timing = (
+                None if self.attempt.time is None else self.attempt.time(ready.model, ready.built)
+            )
+            self._search(ready, memory, timing)
+        except KeyboardInterrupt:
+            interrupted = True
+        outcome, tried = self._found(ready, memory)
+        tried.interrupted = interrupted
+        built = Built(model=ready.model, layers=()) if outcome is None else outcome.built
+        tried.sensitivity = _table(ready.built, built, memory, timing)
+        return outcome, tried
+
+    def _found(self, ready: Ready, memory: Memory) -> tuple[Outcome | None, Tried]:
+        """Return the best that the memory holds."""
+        judge, name = self.judge, self.attempt.scheme.name
+        out = memory.best(judge.most)
+        skip = tuple(map(literal, out or ()))
+        built = self.attempt.build(ready.model, skip=skip)
+        if out is None or not built.layers:
+            refused = f"no choice of layers keeps {judge.metric.name} within {judge.most:g}"
+            return None, Tried(scheme=name, refused=refused)
+        least = expected_db(len(built.layers), self.attempt.scheme.bits)
+        tried = self.attempt.judged(built, self.attempt.loss(built), least)
+        tried.metric, tried.drop, tried.refused = judge.metric.name, memory.drop(out), None
+        return Outcome(built=built, once=ready.once, skip=skip), tried
+
+    def _search(self, ready: Ready, memory: Memory, timing: Timing | None) -> None:
+        """Find out how far the metric falls for some choices of layers, the whole first."""
+
+        def score(out: list[str]) -> float:
+            self.attempt.context.progress("scoring", len(memory.drops), TRIALS + 1)
+            return self._score(ready, out, memory)
+
+        if memory.drop([]) is None:
+            memory.dropped([], score([]))
+        if (memory.drop([]) or 0.0) > self.judge.most:
+            noise = self.attempt.alone(ready.model, ready.built.layers, memory)
+            Search(noise, ready.loss.noise, timing, self.judge.most, memory).run(score)
+
+    def _score(self, ready: Ready, out: list[str], memory: Memory) -> float:
+        """Return the drop of a choice; keep what it leaves where that is the best so far."""
+        built = self.attempt.build(ready.model, skip=tuple(map(literal, out)))
+        if not built.layers:
+            return 0.0
+        change = self.judge.change(built.model)
+        if change is None:
+            return _RUINED
+        best = memory.best(self.judge.most)
+        if change.drop <= self.judge.most and (best is None or len(out) < len(best)):
+            self.keep(built.model)
+        return float(change.drop)
+
+
+def _table(whole: Built, built: Built, memory: Memory, timing: Timing | None) -> list[Sensitivity]:
+    """Return what is known of each layer, the one first that costs most alone."""
+    gains = {} if timing is None else timing.gain()
+    rows = [
+        Sensitivity(
+            layer=name,
+            signal_db=decibels(memory.noise[name]),
+            gain_s=gains.get(name),
+            integer=name in built.layers,
+        )
+        for name in whole.layers
+        if name in memory.noise
+    ]
+    return sorted(rows, key=lambda row: row.signal_db)
