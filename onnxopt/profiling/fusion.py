@@ -140,14 +140,13 @@ class _Match:
 
     def _operators_after(self, step: Step) -> set[str]:
         """Return the operators that read a node's outputs, behind changes of layout as well."""
-        found: set[str] = set()
+        met: set[Step] = set()
         ahead = list(step.outputs)
         while ahead:
-            for user in self._next.get(ahead.pop(), ()):
-                found.add(user.op_type)
-                if user.op_type not in self._known:
-                    ahead += user.outputs
-        return found
+            users = [user for user in self._next.get(ahead.pop(), ()) if user not in met]
+            met.update(users)
+            ahead += [name for u in users if u.op_type not in self._known for name in u.outputs]
+        return {user.op_type for user in met}
 
 
 def _uses(graph: Sequence[Step]) -> dict[str, list[Step]]:

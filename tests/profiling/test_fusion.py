@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,3 +159,13 @@ def test_integer_kernels_show() -> None:
     found = executed(model, Cpu(threads=1), [{"x": np.ones((2, 8), np.float32)}])
     assert [each.op_type for each in found] == ["QuantizeLinear", "MatMulIntegerToFloat"]
     assert found[1].domain == "com.microsoft"
+
+
+def test_many_paths_through_unknown_operators_take_no_time() -> None:
+    """Sixty blocks in a row have 2**60 paths to their end."""
+    before = steps(model_of("(float[4] x) => (float[4] y) { y = Relu(x) }"))
+    blocks = " ".join(f"b{i} = Abs(a{i}) a{i + 1} = Mul(a{i}, b{i})" for i in range(60))
+    text = f"(float[4] x) => (float[4] z) {{ a0 = Relu(x) {blocks} z = Neg(a60) }}"
+    first, *rest = steps(model_of(text))
+    after = [dataclasses.replace(first, name="y"), *rest]
+    assert origins(before, after).values[after[0]] == ("y",)
