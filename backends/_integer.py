@@ -6,7 +6,7 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from onnxopt.kernels import IntegerKernels, Kernel, Role
+from onnxopt.kernels import IntegerKernels, Kernel, Requantized, Role
 
 
 def _own(*becomes: str) -> Kernel:
@@ -16,7 +16,12 @@ def _own(*becomes: str) -> Kernel:
 _SHARED = Kernel(role=Role.SHARED)
 _MOVED = Kernel(role=Role.MOVED)
 _ABSORBED = Kernel(role=Role.ABSORBED)
-_PRODUCTS = frozenset(("MatMulIntegerToFloat", "QGemm", "QLinearMatMul"))
+_FUSED = Kernel(role=Role.FUSED)
+_MATRIX = Kernel(
+    role=Role.PRODUCT,
+    becomes=frozenset(("MatMulIntegerToFloat", "QGemm", "QLinearMatMul")),
+    requantized=Requantized.NEVER,
+)
 
 _JOINED = frozenset(
     ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh")
@@ -25,8 +30,8 @@ _JOINED = frozenset(
 
 _ONNXRUNTIME = {
     "Conv": Kernel(role=Role.PRODUCT, becomes=frozenset(("QLinearConv",))),
-    "MatMul": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False),
-    "Gemm": Kernel(role=Role.PRODUCT, becomes=_PRODUCTS, requantized=False, joins=_JOINED),
+    "MatMul": _MATRIX,
+    "Gemm": dataclasses.replace(_MATRIX, joins=_JOINED),
     "Add": _own("QLinearAdd"),
     "AveragePool": _own("QLinearAveragePool"),
     "Concat": _own("QLinearConcat"),
@@ -61,8 +66,57 @@ or several times slower."""
 X86 = dataclasses.replace(X86_VNNI, name="x86", weight_bits=7)
 """AVX2 and AVX512 without VNNI add two products in 16 bits, which 8-bit weights overflow."""
 
-ARM = dataclasses.replace(X86_VNNI, name="arm")
-"""No instruction of it saturates at 16 bits."""
+ARM = dataclasses.replace(X86_VNNI, name="arm", activations="int8")
+"""Its instructions multiply numbers of one kind, here signed ones, and none saturates at 16 bits.
+
+The zero point of what a Relu makes is -128.
+"""
+
+_FULLY_CONNECTED = Kernel(
+    role=Role.PRODUCT,
+    becomes=frozenset(("FullyConnected *_[Ii]8",)),
+    requantized=Requantized.NEVER,
+)
+_POOL = Kernel(role=Role.OWN, requantized=Requantized.READ)
+
+_OPENVINO = {
+    "Conv": Kernel(
+        role=Role.PRODUCT,
+        becomes=frozenset(("Convolution *_[Ii]8",)),
+        requantized=Requantized.READ,
+    ),
+    "MatMul": _FULLY_CONNECTED,
+    "Gemm": _FULLY_CONNECTED,
+    "Add": _FUSED,
+    "Clip": _FUSED,
+    "Elu": _FUSED,
+    "Gelu": _FUSED,
+    "HardSwish": _FUSED,
+    "LeakyRelu": _FUSED,
+    "Mish": _FUSED,
+    "Mul": _FUSED,
+    "Relu": _FUSED,
+    "Sigmoid": _FUSED,
+    "Swish": _FUSED,
+    "Tanh": _FUSED,
+    "AveragePool": _POOL,
+    "Concat": _own(),
+    "GlobalAveragePool": _POOL,
+    "DepthToSpace": _SHARED,
+    "Flatten": _SHARED,
+    "MaxPool": _SHARED,
+    "Pad": dataclasses.replace(_SHARED, only=(("mode", "constant"),)),
+    "Reshape": _SHARED,
+    "Slice": _SHARED,
+    "Split": _SHARED,
+    "Squeeze": _SHARED,
+    "Transpose": _SHARED,
+    "Unsqueeze": _SHARED,
+}
+
+OPENVINO = IntegerKernels(name="openvino", rows=_OPENVINO, activations="uint8", float_bias=True)
+"""OpenVINO finds by itself what moves data. A sum goes up in the convolution before it; one that
+does not is left in float."""
 
 
 def of_this_machine() -> IntegerKernels:

@@ -22,6 +22,20 @@ class Role(enum.Enum):
     """The same, and written on the integers themselves, because the target would not find it."""
     ABSORBED = "absorbed"
     """Cuts off what the quantization of its input cuts off anyway, once the ranges agree."""
+    FUSED = "fused"
+    """Computed by the product that makes its input, before anything is rounded: a function of one
+    number, or a sum with another value."""
+
+
+class Requantized(enum.Enum):
+    """When the output of a product is quantized, behind what the product takes in."""
+
+    ALWAYS = "always"
+    """It must be, or the product computes in floating point."""
+    READ = "read"
+    """Where integers are computed from it."""
+    NEVER = "never"
+    """Its readers quantize it for themselves."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,9 +44,9 @@ class Kernel:
 
     role: Role
     becomes: frozenset[str] = frozenset()
-    """The operators that the target runs in its place, by its own names."""
-    requantized: bool = True
-    """Its output must be quantized too, or it computes in floating point."""
+    """The operators that the target runs in its place, by its own names; where those do not tell
+    the types, with the kernel behind a space, as a shell pattern."""
+    requantized: Requantized = Requantized.ALWAYS
     joins: frozenset[str] = frozenset()
     """Operators behind it that the target joins with it before it looks for integers, and then
     finds none, unless what they make is quantized."""
@@ -55,5 +69,7 @@ class IntegerKernels:
     """Bits of a weight that are used: 7 where sums of two products saturate at 16 bits."""
     dynamic: frozenset[str] = frozenset()
     """Operators that it runs fast with activations quantized anew for every run."""
+    float_bias: bool = False
+    """Products add biases in floating point, on the way out."""
     depthwise_alone: bool = False
     """A depthwise convolution gains although what is before or behind it is in float."""

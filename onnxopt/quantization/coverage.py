@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.kernels import IntegerKernels, Kernel, Role
+from onnxopt.kernels import IntegerKernels, Kernel, Requantized, Role
 
-_COPY = re.compile(r"_token_\d+$")
-"""What ONNX Runtime puts behind the name of a node that takes another's place."""
+_COPY = re.compile(r"_token_\d+$|(/WithoutBiases)?(/DequantizationMultiply)?(_original)?$")
+"""What ONNX Runtime, and what OpenVINO, puts behind the name of a node that takes another's
+place, or behind that of a graph output."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,8 @@ class Coverage:
 
     integer: frozenset[str]
     floating: frozenset[str]
+    outputs: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+    """The same nodes by the names of their outputs, which some runtimes know them by."""
 
     def share(self, macs: Mapping[str, int]) -> float | None:
         """Return the integers' share of the multiply-adds; None where none are known."""
@@ -35,11 +39,23 @@ def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:
     integers, and its output is quantized where the kernel needs that.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
+    outputs: dict[str, str] = {}
     for node in model.graph:
-        row = None if node.domain else kernels.rows.get(node.op_type)
-        if row is not None and row.role is Role.PRODUCT and _weighted(node):
-            found[_integer(node, row, kernels)].add(node.name or "")
-    return Coverage(integer=frozenset(found[True]), floating=frozenset(found[False]))
+        integer = on_integers(node, kernels)
+        if integer is not None:
+            found[integer].add(node.name or "")
+            outputs[node.outputs[0].name or ""] = node.name or ""
+    return Coverage(
+        integer=frozenset(found[True]), floating=frozenset(found[False]), outputs=outputs
+    )
+
+
+def on_integers(node: ir.Node, kernels: IntegerKernels) -> bool | None:
+    """Foretell whether a target computes a node on integers; None where it is no such product."""
+    row = None if node.domain else kernels.rows.get(node.op_type)
+    if row is None or row.role is not Role.PRODUCT or not _weighted(node):
+        return None
+    return _integer(node, row, kernels)
 
 
 def seen(
@@ -47,12 +63,18 @@ def seen(
 ) -> Coverage:
     """Return which of the products ran as integer kernels.
 
-    ``executed`` are the names and operators of the nodes that ran, ``becomes`` the operators that
-    are integer kernels.
+    ``executed`` are the names of the nodes that ran, and their operators with what ran them behind
+    a space; ``becomes`` are the integer kernels, as rows name them.
     """
-    ran = {_COPY.sub("", name) for name, operator in executed if operator in becomes}
+    names = {_COPY.sub("", name, 1) for name, kernel in executed if _one_of(kernel, becomes)}
+    ran = names | {expected.outputs[name] for name in names if name in expected.outputs}
     products = expected.integer | expected.floating
     return Coverage(integer=products & ran, floating=products - ran)
+
+
+def _one_of(kernel: str, patterns: frozenset[str]) -> bool:
+    operator = kernel.partition(" ")[0]
+    return operator in patterns or any(fnmatch.fnmatchcase(kernel, each) for each in patterns)
 
 
 def integer_operators(kernels: IntegerKernels) -> frozenset[str]:
@@ -79,10 +101,12 @@ def _integer(node: ir.Node, row: Kernel, kernels: IntegerKernels) -> bool:
     data, weight = map(_dequantized, node.inputs[:2])
     if data is None or weight is None or graph.tensor(data) is not None:
         return False
+    always = row.requantized is Requantized.ALWAYS
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if bias is not None and not row.requantized and _dequantized(bias) is None:
+    inside = always or kernels.float_bias
+    if bias is not None and not inside and _dequantized(bias) is None:
         return False
-    if row.requantized or _joined(node, row):
+    if always or _joined(node, row):
         return all(_quantized(value, kernels) for value in node.outputs)
     return True
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.kernels import IntegerKernels, Kernel, Role
+from onnxopt.kernels import IntegerKernels, Kernel, Requantized, Role
 from onnxopt.layers import readers
 from onnxopt.layers.readers import Layer
+from onnxopt.passes.quantize._followers import Followers
 from onnxopt.quantization import ranges
 
 
@@ -47,39 +48,57 @@ def _named(node: ir.Node, patterns: Sequence[str]) -> bool:
 class Plan:
     """The nodes that compute on integers, all in the main graph, in its order."""
 
+    followers: Followers
+    """What goes up in these."""
     layers: dict[ir.Node, Layer] = dataclasses.field(default_factory=dict)
     between: dict[ir.Node, Kernel] = dataclasses.field(default_factory=dict)
     """Nodes without weights of their own, with their roles."""
     kernels: dict[ir.Node, Kernel] = dataclasses.field(default_factory=dict)
     """What the target makes of the layers."""
 
+    read: set[ir.Value] = dataclasses.field(default_factory=set)
+    """What is quantized because integers are computed from it."""
+
     def integer(self, node: ir.Node) -> bool:
         """Return whether a node reads integers."""
+        home = self.followers.home(node)
+        if home in self.layers and home is not None:
+            return self.tails(home)[0] in self.read
         return node in self.layers or node in self.between
 
     def requantized(self) -> Iterator[ir.Value]:
         """Yield the values that are quantized for every reader, since integers are computed."""
         for node in (*self.layers, *self.between):
-            if self._makes_integers(node):
-                yield from self.tails(node)
+            yield from (value for value in self.tails(node) if self._quantizes(node, value))
 
-    def _makes_integers(self, node: ir.Node) -> bool:
-        return node in self.between or (node in self.layers and self.kernels[node].requantized)
+    def _quantizes(self, node: ir.Node, value: ir.Value) -> bool:
+        return self.kernels[node].requantized is Requantized.ALWAYS or value in self.read
 
     def tails(self, node: ir.Node) -> list[ir.Value]:
-        """Return where a node's outputs are quantized: behind what the quantization absorbs."""
+        """Return where a node's outputs are quantized: behind what goes up in it."""
         outputs = [self.layers[node].output] if node in self.layers else node.outputs
-        followers = [(value, self._absorbed.get(value)) for value in outputs]
-        return [value if after is None else after.outputs[0] for value, after in followers]
+        return [self.followers.tail(value) for value in outputs]
 
     def absorbed(self, output: ir.Value) -> bool:
         """Return whether the one reader of a layer's output goes up in a quantization."""
-        follower = self._absorbed.get(output)
+        follower = self.followers.behind(output)
         readers = [] if follower is None else list(follower.outputs[0].uses())
         free = follower is not None and not follower.outputs[0].is_graph_output()
         return free and bool(readers) and all(self.integer(use.node) for use in readers)
 
-    _absorbed: dict[ir.Value, ir.Node] = dataclasses.field(default_factory=dict)
+    def settle(self, known: Callable[[ir.Value], bool]) -> None:
+        """Find out which outputs are read as integers.
+
+        Backwards, since what is fused into a later layer reads integers where that one's are read.
+        """
+        self.read.clear()
+        for node in reversed(self.kernels):
+            if not (node in self.layers or node in self.between):
+                continue
+            for tail in self.tails(node):
+                wanted = self.kernels[node].requantized is Requantized.READ and known(tail)
+                if wanted and any(self.integer(use.node) for use in tail.uses()):
+                    self.read.add(tail)
 
 
 def data_inputs(node: ir.Node) -> list[ir.Value]:
@@ -129,7 +148,8 @@ class _Planning:
         self._kernels = kernels
         self._choice = choice
         self._known = known
-        self._plan = Plan()
+        absorbs = not kernels.symmetric
+        self._plan = Plan(followers=Followers(self.row, absorbs=absorbs))
 
     def run(self) -> Plan:
         for node in self._home:
@@ -158,35 +178,22 @@ class _Planning:
                 return
             found.layers[node] = layer
             found.kernels[node] = row
-            self._absorb(layer.output)
+            found.followers.absorb(layer.output)
+            found.followers.start(node, layer.output)
+        elif row.role is Role.FUSED:
+            found.followers.fuse(node)
         elif row.role is not Role.ABSORBED and node.outputs[0].dtype == ir.DataType.FLOAT:
             if row.role is Role.MOVED and not _movable(node):
                 return
             found.between[node] = row
+            found.kernels[node] = row
             if row.role is Role.OWN:
-                self._absorb(node.outputs[0])
-
-    def _absorb(self, output: ir.Value) -> None:
-        follower = self._absorbable(output)
-        if follower is not None:
-            self._plan._absorbed[output] = follower
-
-    def _absorbable(self, output: ir.Value) -> ir.Node | None:
-        """Return the node behind an output that goes up in its quantization, if there is one."""
-        if not graph.sole_use(output):
-            return None
-        node, index = next(iter(output.uses()))
-        row = None if node.domain else self._kernels.rows.get(node.op_type)
-        if row is None or row.role is not Role.ABSORBED or index or self._kernels.symmetric:
-            return None
-        if node.op_type == "Relu":
-            return node
-        low = graph.scalar(node.inputs[1]) if len(node.inputs) > 1 else None
-        return node if low == 0 else None
+                found.followers.absorb(node.outputs[0])
 
     def _drop(self) -> bool:
         """Leave out what turns out not to belong; return whether anything was."""
         found = self._plan
+        found.settle(self._known)
         made = {id(value) for value in found.requantized()}
         out: list[ir.Node] = []
         for node, layer in found.layers.items():
@@ -202,20 +209,20 @@ class _Planning:
 
     def _fits(self, layer: Layer, made: set[int]) -> bool:
         found = self._plan
-        values = [layer.x]
-        if found.kernels[layer.node].requantized:
-            values += found.tails(layer.node)
-        if not all(map(self._known, values)):
+        [tail] = found.tails(layer.node)
+        always = found.kernels[layer.node].requantized is Requantized.ALWAYS
+        if not self._known(layer.x) or (always and not self._known(tail)):
             return False
         if layer.depthwise and not self._kernels.depthwise_alone:
-            return id(layer.x) in made and any(map(found.integer, _readers(values[-1])))
+            return id(layer.x) in made and any(map(found.integer, _readers(tail)))
         return True
 
     def _joins(self, node: ir.Node, made: set[int]) -> bool:
         tails = self._plan.tails(node)
         data = data_inputs(node)
         whole = all(id(value) in made or graph.tensor(value) is not None for value in data)
-        own = self._plan.between[node].role is Role.OWN
+        row = self._plan.between[node]
+        own = row.role is Role.OWN and row.requantized is Requantized.ALWAYS
         if not whole or not any(id(value) in made for value in data):
             return False
         if own and not all(map(self._known, tails)):

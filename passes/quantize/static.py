@@ -113,7 +113,8 @@ class _Placing:
     def _layer(self, layer: Layer) -> None:
         layer.node.name = layer.node.name or self._emitter.name(layer.output)
         x = self._params[layer.x]
-        numbers = None if layer.bias is None else readers.contents(layer.bias).reshape(-1)
+        asked = None if self._kernels.float_bias else layer.bias
+        numbers = None if asked is None else readers.contents(asked).reshape(-1)
         weights = self._weight_params(layer)
         if numbers is not None and self._inside(layer):
             weights = with_room(weights, x, numbers)

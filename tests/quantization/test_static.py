@@ -8,11 +8,15 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxopt import catalogue, io
+from onnxopt import catalogue, graph, io
+from onnxopt.backends._integer import ARM
 from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
+from onnxopt.quantization.coverage import foretold
 from onnxopt.samples import Samples
+from onnxopt.target import Target
+from onnxopt.verify import Verify
 from tests.contract.corpus.build import ints, model, normal, scalar
 from tests.quantization.tools import (
     EXACT,
@@ -228,6 +232,22 @@ def test_target_decides(target: str) -> None:
     made = example("chain")
     kernels = catalogue.find_backend("cpu").target() if target == "cpu" else Context().target
     assert Pipeline.parse("quantize/static").run(made, Context(target=kernels)) == 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arm_multiplies_signed_by_signed(name: str) -> None:
+    text, weights, feeds, layers = MODELS[name]
+    made = read(text, weights)
+    before = [EXACT(made, each) for each in feeds]
+    target = Target(name="cpu", pipeline="dce", probe_max_opset=lambda: 25, integer=ARM)
+    context = Context(target=target, load=LOAD, samples=Samples.of(feeds))
+    pipeline = Pipeline.parse("quantize/calibrate, quantize/static")
+    pipeline.run(made, context, [Verify()])
+    quantizers = [node for node in made.graph if node.op_type == "QuantizeLinear"]
+    zeros = [graph.array(node.inputs[2]) for node in quantizers]
+    assert len(foretold(made, ARM).integer) == layers
+    assert {zero.dtype for zero in zeros if zero is not None} == {np.dtype(np.int8)}
+    assert min(sqnr(a, EXACT(made, each)) for a, each in zip(before, feeds, strict=True)) > 30
 
 
 def test_seven_bits_where_eight_overflow() -> None:
