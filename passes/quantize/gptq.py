@@ -7,13 +7,10 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.layers import matrices, readers
-from onnxopt.layers.readers import Layer
-from onnxopt.passes.quantize import _inputs
+from onnxopt.passes.quantize._reconstruct import Form, round_layers
 from onnxopt.quantization import rounding, types
-from onnxopt.quantization.params import dequantize
+from onnxopt.quantization.params import Params
 from onnxopt.quantization.types import TypeName
 
 
@@ -43,36 +40,16 @@ class Gptq(Pass):
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Round every layer's weight once, and return how many were."""
-        layers = _of(model)
-        changes = 0
-        for chosen in _inputs.batches(map(_inputs.size, layers)):
-            batch = layers[chosen.start : chosen.stop]
-            grams = _inputs.Grams(model, batch, context)
-            for layer in batch:
-                gram = grams.of(layer)
-                if gram is not None and context.gate.permit(self.name, layer.weight.name or ""):
-                    matrices.replace(layer, self._rounded(layer, gram))
-                    changes += 1
-        return changes
+        form = Form(
+            type=types.named(self.type),
+            block=self.block,
+            symmetric=self.symmetric,
+            damping=self.damping,
+        )
+        return round_layers(model, context, self.name, form, self._integers)
 
-    def _rounded(self, layer: Layer, grams: np.ndarray) -> np.ndarray:
-        kind = types.named(self.type)
-        rows = matrices.matrix(layer)
-        block = 0 if layer.node.op_type == "Conv" else self.block
-        found = np.empty(rows.shape, np.float32)
-        for group, (weight, gram) in enumerate(zip(rows, grams, strict=True)):
-            importance = np.diag(gram) + self.damping * np.diag(gram).mean()
-            params = rounding.least_error(
-                weight, kind, block, symmetric=self.symmetric, importance=importance
-            )
-            integers = rounding.gptq(
-                weight, gram, params, symmetric=self.symmetric, damping=self.damping
-            )
-            found[group] = dequantize(integers, params)
-        return found
-
-
-def _of(model: ir.Model) -> list[Layer]:
-    """Return the layers of the main graph whose weight nobody else reads."""
-    found = [readers.read(node) for node in model.graph]
-    return [layer for layer in found if layer is not None and graph.sole_use(layer.weight)]
+    def _integers(
+        self, weight: np.ndarray, gram: np.ndarray, params: Params
+    ) -> tuple[np.ndarray, Params]:
+        found = rounding.gptq(weight, gram, params, symmetric=self.symmetric, damping=self.damping)
+        return found, params
