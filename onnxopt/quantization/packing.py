@@ -22,13 +22,12 @@ def stored(integers: np.ndarray, kind: QuantType) -> ir.TensorProtocol:
 def pack(integers: np.ndarray, bits: int) -> np.ndarray:
     """Return 2- or 4-bit integers in bytes, the first in the lowest bits: uint8, flat."""
     each = 8 // bits
-    flat = (integers.reshape(-1) & (1 << bits) - 1).astype(np.uint8)
-    padded = np.zeros(-(-flat.size // each) * each, np.uint8)
-    padded[: flat.size] = flat
-    columns = padded.reshape(-1, each)
-    packed = np.zeros(len(columns), np.uint8)
+    flat = integers.reshape(-1).astype(np.uint8)
+    flat &= np.uint8((1 << bits) - 1)
+    packed = np.zeros(-(-flat.size // each), np.uint8)
     for place in range(each):
-        packed |= columns[:, place] << np.uint8(bits * place)
+        part = flat[place::each]
+        packed[: part.size] |= part << np.uint8(bits * place)
     return packed
 
 

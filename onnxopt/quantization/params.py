@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
-from onnxopt.quantization.granularity import Granularity, PerTensor
+from onnxopt.quantization.granularity import Granularity, PerBlock, PerTensor
 from onnxopt.quantization.types import BINARY, QuantType
 
 _LEAST_SCALE = float(np.finfo(np.float32).tiny) * 2**16
 """Below it a scale, or what it multiplies, leaves the normal numbers of float32."""
+
+_PART = 1 << 18
+"""Elements that are quantized together: what is made of them on the way stays in a cache."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,13 +92,41 @@ def fit_array(
 
 def quantize(array: np.ndarray, params: Params) -> np.ndarray:
     """Return the stored integers, int32: rounded half to even and saturated, as QuantizeLinear."""
-    scale = params.granularity.spread(params.scale, array.shape)
+    integers = np.empty(array.shape, np.int32)
+    for rows in _row_ranges(array, params.granularity):
+        at = slice(rows.start, rows.stop) if array.ndim else ()
+        integers[at] = _quantized(array[at], _of_rows(params, rows))
+    return integers
+
+
+def _row_ranges(array: np.ndarray, granularity: Granularity) -> Iterator[range]:
+    """Cut an array along axis 0 into parts that fit into a cache, whole blocks each."""
+    if not array.ndim or array.size <= _PART:
+        yield range(len(array) if array.ndim else 1)
+        return
+    step = max(_PART * len(array) // array.size, 1)
+    if isinstance(granularity, PerBlock) and granularity.axis == 0:
+        step = -(-step // granularity.size) * granularity.size
+    for start in range(0, len(array), step):
+        yield range(start, min(start + step, len(array)))
+
+
+def _of_rows(params: Params, rows: range) -> Params:
+    part = params.granularity.rows
+    return dataclasses.replace(
+        params,
+        scale=part(params.scale, rows.start, rows.stop),
+        zero_point=part(params.zero_point, rows.start, rows.stop),
+    )
+
+
+def _quantized(array: np.ndarray, params: Params) -> np.ndarray:
     if params.type is BINARY:
         return np.where(array < 0, -1, 1).astype(np.int32)
-    zero = params.granularity.spread(params.zero_point, array.shape)
-    raw = np.rint(array.astype(np.float32) / scale) + zero
-    integers: np.ndarray = np.clip(raw, params.type.qmin, params.type.qmax).astype(np.int32)
-    return integers
+    spread = params.granularity.spread
+    raw = np.rint(array.astype(np.float32, copy=False) / spread(params.scale, array.shape))
+    raw = raw + spread(params.zero_point.astype(np.float32), array.shape)
+    return np.asarray(np.clip(raw, params.type.qmin, params.type.qmax).astype(np.int32))
 
 
 def dequantize(integers: np.ndarray, params: Params) -> np.ndarray:
