@@ -56,6 +56,7 @@ class Cuda(OrtBackend):
             pipeline=LOSSLESS,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
+            half=("float16",),
         )
 
     @classmethod

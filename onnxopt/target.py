@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, dataclass_transform
+from typing import Literal, NamedTuple, Self, dataclass_transform
 
 import numpy as np
 import onnx_ir as ir
@@ -39,6 +39,8 @@ class Target:
     """What it computes on integers; None where that gains nothing."""
     channel_block: int = 0
     """Channels in a block of the layout that its convolutions work in; 0 where there is none."""
+    half: tuple[Literal["float16", "bfloat16"], ...] = ()
+    """The types of two bytes that it computes faster in than in float32."""
 
     @functools.cached_property
     def max_opset(self) -> int:
@@ -179,6 +181,13 @@ class Backend(abc.ABC):
 
         Raises BackendError when the target is missing or refuses the model.
         """
+
+    def faster(self) -> Mapping[str, Backend]:
+        """Return, by name, this target with settings that compute float operators in fewer bits.
+
+        Only those that the machine at hand has instructions for.
+        """
+        return {}
 
     def recording(self, folder: Path) -> Backend:
         """Return this target with sessions that record every node; files go to ``folder``.
