@@ -24,7 +24,7 @@ from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
 from onnxopt.verify.repro import Repro
 
-_REFERENCE = (
+REFERENCE = (
     "cpu{optimization=off, prepacking=false, arena=false, mem-pattern=false, spinning=false, "
     "threads=2}"
 )
@@ -88,7 +88,7 @@ def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, Report]:
 
 def reference() -> Evaluator:
     """Return what computes models exactly as they are written."""
-    backend = catalogue.backend(_REFERENCE)
+    backend = catalogue.backend(REFERENCE)
     backend.unavailable()  # imports the runtime: two threads that do so at once can deadlock
     return evaluator(backend)
 

@@ -87,6 +87,13 @@ def places(layer: Layer, array: np.ndarray, each: int, random: np.random.Generat
     return np.stack([image, *np.unravel_index(flat.reshape(-1), grid)])
 
 
+def every(layer: Layer, array: np.ndarray) -> np.ndarray:
+    """Return all positions of what a convolution makes of an input: [axes, positions]."""
+    windows = _windows(layer, array)
+    grid = windows.shape[2 : 2 + (windows.ndim - 2) // 2]
+    return np.indices((len(array), *grid)).reshape(1 + len(grid), -1)
+
+
 def columns_at(layer: Layer, array: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return what the rows of ``matrix`` meet there: [groups, positions, columns]."""
     if layer.node.op_type != "Conv":
