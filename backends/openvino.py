@@ -8,13 +8,14 @@ import importlib.util
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.backends._integer import OPENVINO
 from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._weights import whole
 from onnxopt.errors import BackendError, ModelError
@@ -47,7 +48,12 @@ class Openvino(Backend):
     @classmethod
     def target(cls) -> Target:
         """Return the facts."""
-        return Target(name="openvino", pipeline=LOSSLESS, probe_max_opset=lambda: NEWEST_OPSET)
+        return Target(
+            name="openvino",
+            pipeline=LOSSLESS,
+            probe_max_opset=lambda: NEWEST_OPSET,
+            integer=OPENVINO,
+        )
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -81,6 +87,19 @@ class Openvino(Backend):
             what = model.graph.name if isinstance(model, ir.Model) else model
             raise BackendError(f"openvino refuses '{what}': {_one_line(error)}") from error
         return OpenvinoSession(compiled, records=self.record)
+
+    def faster(self) -> Mapping[str, Openvino]:
+        """Return OpenVINO with the half precisions that the device has."""
+        if self.precision != "f32" or self.unavailable() is not None:
+            return {}
+        import openvino as ov
+
+        has = ov.Core().get_property(self.device, "OPTIMIZATION_CAPABILITIES")
+        half: tuple[Literal["bf16", "f16"], ...] = ("bf16", "f16")
+        names = {"bf16": "BF16", "f16": "FP16"}
+        return {
+            name: dataclasses.replace(self, precision=name) for name in half if names[name] in has
+        }
 
     def recording(self, folder: Path) -> Self:
         """Return this target with OpenVINO's counters on; it writes no graph."""

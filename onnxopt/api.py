@@ -355,10 +355,12 @@ def quantize_with_report(
     target: str = "cpu",
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    compare: bool = True,
     measure: bool = True,
     budget: float = 20.0,
     max_drop: float | None = None,
     metric: str | None = None,
+    check_portability: bool = False,
     seed: int = 0,
 ) -> tuple[ir.Model, QuantizeReport]:
     """Do what ``quantize`` does and return the report too: what was tried, and why this."""
@@ -368,9 +370,11 @@ def quantize_with_report(
         samples=Path(samples) if isinstance(samples, str) else samples,
         only=(only,) if isinstance(only, str) else tuple(only),
         skip=(skip,) if isinstance(skip, str) else tuple(skip),
+        compare=compare,
         measure=measure,
         budget_s=budget,
         accuracy=quantizer.budget_of(max_drop, metric),
+        check_portability=check_portability,
         seed=seed,
     )
     return quantizer.run(_source(model), request)

@@ -12,6 +12,7 @@ from onnxopt import given
 from onnxopt.costs import Costs
 from onnxopt.inspection.coverage import Coverage, coverage
 from onnxopt.inspection.interface import OpenExtent, Origin, Port, open_extents, origin, ports
+from onnxopt.inspection.kernels import Foretold, foretold
 from onnxopt.inspection.layers import Layer, OperatorTotal, by_operator, layers
 from onnxopt.inspection.memory import Memory, liveness
 from onnxopt.inspection.sizes import counted
@@ -38,6 +39,8 @@ class Inspection:
     weights: Weights
     memory: Memory
     coverage: Coverage
+    foretold: tuple[Foretold, ...]
+    """What targets compute on integers, where anything is quantized."""
     stops: tuple[str, ...]
     """Where shapes cannot be inferred at these sizes, and why."""
 
@@ -104,6 +107,7 @@ def inspect(model: ir.Model, *, shapes: Sequence[str] = (), show: Show = _silent
         weights=scan(model, show),
         memory=liveness(costs.model.graph, inference.memo.engine, sizes, _idle(costs)),
         coverage=coverage(costs.rows),
+        foretold=foretold(costs.rows),
         stops=_stops(costs),
     )
 

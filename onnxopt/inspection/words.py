@@ -147,6 +147,12 @@ def quantized(found: Inspection) -> Iterator[str]:
     )
     for row in rows[:_NAMED]:
         yield f"  {share_text(row.macs, macs)} of the MACs, {_many(row.nodes, 'node')}: {row}"
+    for kernels in found.foretold:
+        yield (
+            f"  foretold on {kernels.target} ({kernels.kernels}): integer kernels for "
+            f"{share_text(kernels.macs, kernels.of_macs)} of the MACs of products with weights, "
+            f"{kernels.nodes} of {kernels.of_nodes} nodes"
+        )
 
 
 def operator_rows(found: Inspection) -> list[tuple[str, ...]]:

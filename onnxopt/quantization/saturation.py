@@ -63,7 +63,7 @@ class _Product(NamedTuple):
             rows = data.reshape(-1, data.shape[-1])
             weight = self.weight.T if self.layer.axis == 0 else self.weight
             shape = (*data.shape[:-1], weight.shape[1])
-            return (excess(rows, weight) * self.scale).reshape(shape)
+            return np.asarray((excess(rows, weight) * self.scale).reshape(shape))
         taps = int(np.prod(self.weight.shape[2:]))
         centred = data.astype(np.int16) - self.zero
         where = matrices.every(self.layer, centred)

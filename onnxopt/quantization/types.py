@@ -76,6 +76,17 @@ SINCE_BLOCK = 21
 """The operator set from which a scale may vary along blocks of an axis."""
 
 
+_SINCE_BITS = 18
+"""The operator set that has BitwiseAnd, with which binary weights are unpacked."""
+
+
+def since(kind: QuantType, block: int) -> int:
+    """Return the operator set that weights of a type need, with one scale a block or a channel."""
+    if kind is BINARY:
+        return _SINCE_BITS
+    return max(kind.since, SINCE_BLOCK if block else SINCE_AXIS)
+
+
 def named(name: str) -> QuantType:
     """Return the type of a name; UsageError suggests the nearest."""
     for known, found in TYPES.items():

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Gate, Load, Pass
+from onnxopt.errors import BackendError
 from onnxopt.pipeline import Pipeline, Step
 from onnxopt.quantizer.guard import Guard, Loss, expected_db
 from onnxopt.quantizer.memory import Memory
@@ -24,6 +25,8 @@ TRACED_ON = 8
 """Samples that every layer is tried on alone."""
 
 NOTHING = "it finds no layer to quantize"
+LEAST_BITS = 7
+"""Narrower types are expected to do damage: nothing is put back, and the result is handed back."""
 
 PARTLY = ", in part"
 """What is put behind the name of a scheme whose layers were chosen by their times as well."""
@@ -78,7 +81,8 @@ class Attempt:
     scheme: Scheme
     source: ir.Model
     context: Context
-    guard: Guard
+    guard: Guard | None
+    """None where nothing is compared."""
     open: Load
     """Opens a model on the target."""
     finish: Pipeline
@@ -123,6 +127,7 @@ class Attempt:
 
     def loss(self, built: Built, *, count: int | None = None) -> Loss:
         """Return what the outputs have lost."""
+        assert self.guard is not None
         with self.open(built.model) as session:
             return self.guard.loss(session, count=count)
 
@@ -131,20 +136,38 @@ class Attempt:
 
         Where times are measured, a second outcome leaves in float what is faster there.
         """
-        ready = self.best()
+        if self.guard is None:
+            return [self._unseen()]
+        try:
+            ready = self.best()
+        except BackendError as error:
+            return [self._refused(f"the target does not take it: {error}")]
         if ready is None:
-            return [(None, Tried(scheme=self.scheme.name, refused=NOTHING))]
+            return [self._refused(NOTHING)]
         least = expected_db(len(ready.built.layers), self.scheme.bits)
         poor = ready.loss.strange or ready.loss.sqnr_db < least
         timing = None if self.time is None else self.time(ready.model, ready.built)
         found = [self._whole(ready, least)]
-        if poor and self.scheme.bits == 8:
+        if poor and self.scheme.bits >= LEAST_BITS:
             alone = self.alone(ready.model, ready.built.layers, Memory())
             ways = [timing] if timing is None else [timing, None]
             found = [self._mended(ready, alone, least, way) for way in ways]
         elif timing is not None:
             found += self._faster(ready, least, timing)
         return [(outcome, tried) for outcome, tried in found]
+
+    def _refused(self, why: str) -> tuple[None, Tried]:
+        return None, Tried(scheme=self.scheme.name, refused=why)
+
+    def _unseen(self) -> tuple[Outcome | None, Tried]:
+        """Build, and run nothing."""
+        once = self.scheme.once[0]
+        built = self.build(self.prepared(once))
+        if not built.layers:
+            return self._refused(NOTHING)
+        weight_bytes = Size.of(built.model).weight_bytes
+        tried = Tried(scheme=self.scheme.name, layers=len(built.layers), weight_bytes=weight_bytes)
+        return Outcome(built=built, once=once), tried
 
     def best(self) -> Ready | None:
         """Return the alternative that keeps the outputs best; None where nothing is quantized."""

@@ -32,6 +32,35 @@ class Sensitivity:
         return [self.layer, signal, gain, "integer" if self.integer else "float"]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Portability:
+    """What becomes of a quantized model on x86 without VNNI, where sums saturate at 16 bits."""
+
+    sqnr_db: float
+    """Signal over error of the worst output, as ``Tried.sqnr_db``."""
+    agreement: float | None
+    touched: dict[str, float]
+    """Products whose outputs saturation changes, with the share of the numbers that it does."""
+
+    def line(self, scheme: str, sqnr_db: float, agreement: float | None) -> str:
+        """Say what is lost beyond what quantization costs anyway."""
+        if not self.touched:
+            return f"{scheme}: nothing saturates on x86 without VNNI"
+        named = sorted(self.touched.items(), key=lambda item: -item[1])[:NAMED]
+        shown = ", ".join(f"{name} ({100 * share:.2g} %)" for name, share in named)
+        more = f" and {len(self.touched) - NAMED} more" if len(self.touched) > NAMED else ""
+        agrees = ""
+        if agreement is not None and self.agreement is not None:
+            agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
+        return (
+            f"{scheme}: on x86 without VNNI {self.sqnr_db:.1f} dB instead of {sqnr_db:.1f} dB"
+            f"{agrees}; it saturates in {shown}{more}; int8-portable does not"
+        )
+
+
+NAMED = 8
+
+
 @dataclasses.dataclass(kw_only=True)
 class Tried:
     """One way to quantize that was tried."""
@@ -61,11 +90,15 @@ class Tried:
     sensitivity: list[Sensitivity] = dataclasses.field(default_factory=list)
     """Layer by layer, the most damaging first; where a search had to look at them."""
     weight_bytes: int = 0
+    portability: Portability | None = None
+    """Where it was asked for."""
     latency: Estimate | None = None
     """Over that of the model given."""
     verdict: str = ""
     refused: str | None = None
     """Why it cannot be handed back."""
+    runs_with: str = ""
+    """The target with the setting that this is, where it is not in the model alone."""
 
     def cells(self) -> list[str]:
         """Return a row of the table."""
@@ -107,6 +140,9 @@ class QuantizeReport:
             for layer in row["sensitivity"]:
                 if math.isinf(layer["signal_db"]):
                     layer["signal_db"] = None
+            emulated = row["portability"]
+            if emulated is not None and math.isinf(emulated["sqnr_db"]):
+                emulated["sqnr_db"] = None
         return plain
 
     def render(self, paper: Paper) -> None:
@@ -121,12 +157,15 @@ class QuantizeReport:
         paper.line(f"pipeline: {self.pipeline}")
         for note in self.notes:
             paper.line(f"note: {note}")
+        for row in self.tried:
+            if row.scheme == self.chosen and row.runs_with:
+                paper.line(f"what was measured runs with: {row.runs_with}")
         paper.line(f"{self.chosen}: {self.why}")
 
     def _row(self, row: Tried, paper: Paper) -> None:
         if row.in_float:
-            shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:8]]
-            more = f" and {len(row.in_float) - 8} more" if len(row.in_float) > 8 else ""
+            shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:NAMED]]
+            more = f" and {len(row.in_float) - NAMED} more" if len(row.in_float) > NAMED else ""
             paper.line(f"{row.scheme}: back in float, for they cost most: {', '.join(shown)}{more}")
         if row.drop is not None:
             paper.line(f"{row.scheme}: {row.metric} falls by {row.drop:.4g}")
@@ -139,6 +178,8 @@ class QuantizeReport:
             paper.line(f"{row.scheme}: faster in float: {', '.join(row.slower[:8])}{more}")
         if row.confirmed is False:
             paper.line(f"{row.scheme}: other layers ran on integers than was foretold")
+        if row.portability is not None and row.sqnr_db is not None:
+            paper.line(row.portability.line(row.scheme, row.sqnr_db, row.agreement))
         if row.refused:
             paper.line(f"{row.scheme}: not taken, {row.refused}")
         elif row.verdict:

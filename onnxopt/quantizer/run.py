@@ -14,25 +14,27 @@ import onnx_ir as ir
 from onnxopt import catalogue, graph, io, lossless
 from onnxopt.base import Context, Observer
 from onnxopt.costs import Costs
-from onnxopt.errors import BackendError, ModelError
+from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
 from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
-from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
+from onnxopt.quantizer.attempt import LEAST_BITS, Attempt, Built, Outcome, Time
 from onnxopt.quantizer.budgeted import Budgeted
 from onnxopt.quantizer.guard import Guard
 from onnxopt.quantizer.judge import Budget, Judge
 from onnxopt.quantizer.mixed import Timing
+from onnxopt.quantizer.portability import portability
 from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
 from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
+from onnxopt.quantizer.settings import held_against
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.target import Feeds, Session
+from onnxopt.target import Backend, Feeds, Session
 
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
@@ -50,13 +52,24 @@ class Request:
 
     target: str = "cpu"
     scheme: str | None = None
-    """None tries several and takes the fastest that keeps the outputs."""
+    """A scheme by name, or a pipeline as text.
+
+    None tries several and takes the fastest that keeps the outputs.
+    """
     samples: Path | Samples | None = None
     """Real inputs; made up where there are none, which says little."""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    compare: bool = True
+    """Run the model and what becomes of it, to say what is lost.
+
+    Without, a scheme that is asked for by name comes back unseen, and nothing is measured: a model
+    that does not fit into memory can be quantized weight by weight.
+    """
     measure: bool = True
     """Measure latency here; without, the first scheme that keeps the outputs is taken."""
+    check_portability: bool = False
+    """Compute what x86 without VNNI makes of the quantized models."""
     budget_s: float = 20.0
     accuracy: Budget | None = None
     """A bound on a metric in the place of the guard's on the signal."""
@@ -82,13 +95,15 @@ class _Quantization:
     def __init__(self, source: ir.Model | Path, request: Request) -> None:
         self._source, self._request = source, request
         asked = request.scheme
-        self._schemes = [scheme_of(asked)] if asked else [scheme_of(n) for n in CHOSEN_FROM]
         self._target = catalogue.find_backend(request.target).target()
+        names = [asked] if asked else [*CHOSEN_FROM, *self._target.half]
+        self._schemes = [scheme_of(name) for name in names]
         self._backend = catalogue.backend(request.target)
         self._warnings: list[str] = []
         self._notes: list[str] = []
         self._tried: list[Tried] = []
         self._built: dict[str, tuple[Built, str]] = {}
+        self._set_to: dict[str, Backend] = {}
 
     def run(self) -> tuple[ir.Model, QuantizeReport]:
         started = time.perf_counter()
@@ -96,13 +111,17 @@ class _Quantization:
         reference = lossless.reference()
         split = split_of(self._request.samples, model, reference, self._request.seed)
         self._warn(split)
-        held = split.held()
-        with self._backend.open(model) as session:
-            guard = Guard(session, held)
-            judge = self._judge(session, split)
+        held = split.held() if self._request.compare else []
+        with contextlib.ExitStack() as stack:
+            compared = self._compares()
+            session = stack.enter_context(self._backend.open(model)) if compared else None
+            guard = None if session is None else Guard(session, held)
+            judge = None if session is None else self._judge(session, split)
             for scheme in self._schemes:
                 if not self._interrupted():
                     self._try(scheme, model, split, guard, judge)
+        if self._request.scheme is None and guard is not None and judge is None:
+            self._set(model, guard)
         if not self._interrupted():
             self._measure(model, split)
         chosen, why = self._choice()
@@ -120,6 +139,16 @@ class _Quantization:
             seconds=time.perf_counter() - started,
         )
         return (built[0].model if built else model), report
+
+    def _compares(self) -> bool:
+        """Return whether models are run to say what is lost."""
+        asked = self._request
+        if asked.compare:
+            return True
+        if asked.scheme is None or asked.check_portability or asked.accuracy is not None:
+            raise UsageError("what is best cannot be told without comparing: name a scheme")
+        self._warnings.append("nothing was compared: score the result on labelled data")
+        return False
 
     def _optimized(self) -> ir.Model:
         """Return the model after the target's lossless passes, all weights fixed."""
@@ -159,7 +188,12 @@ class _Quantization:
             )
 
     def _try(
-        self, scheme: Scheme, model: ir.Model, split: Split, guard: Guard, judge: Judge | None
+        self,
+        scheme: Scheme,
+        model: ir.Model,
+        split: Split,
+        guard: Guard | None,
+        judge: Judge | None,
     ) -> None:
         tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
         attempt = Attempt(
@@ -184,7 +218,7 @@ class _Quantization:
         for outcome, tried in self._attempted(attempt, judge):
             self._tried.append(tried)
             if outcome is not None:
-                self._cover(scheme, outcome.built, tried, split)
+                self._look(outcome.built, tried, split, guard)
                 self._built[tried.scheme] = outcome.built, attempt.text(outcome)
         if graph.opset(model) < scheme.opset and self._tried[-1].layers:
             self._notes.append(
@@ -224,18 +258,43 @@ class _Quantization:
 
         return time
 
+    def _look(self, built: Built, tried: Tried, split: Split, guard: Guard | None) -> None:
+        """Say what is to be known of a quantized model beside what it has lost."""
+        if guard is None:
+            return
+        self._cover(built, tried, split)
+        if self._request.check_portability:
+            self._told(tried.scheme)("emulating x86 without VNNI", 0, None)
+            exact = catalogue.backend(lossless.REFERENCE)
+            tried.portability = portability(built.model, guard, exact.open)
+
+    def _set(self, model: ir.Model, guard: Guard) -> None:
+        """Try settings of the runtime on the float model and on what keeps the outputs."""
+        text = self._target.pipeline
+        ready = {FLOAT: (Built(model=model, layers=()), text)}
+        ready |= {r.scheme: self._built[r.scheme] for r in self._tried if self._fits(r)}
+        for name, backend in self._backend.faster().items():
+            for scheme, (built, made) in ready.items():
+                label = name if scheme == FLOAT else f"{scheme}, {name}"
+                self._told(label)("comparing", 0, None)
+                self._tried.append(held_against(label, built, backend, guard))
+                self._built[label], self._set_to[label] = (built, made), backend
+
+    def _fits(self, row: Tried) -> bool:
+        return row.scheme in self._built and not row.refused
+
     def _told(self, name: str) -> Callable[[str, int, int | None], None]:
         def told(what: str, done: int, of: int | None) -> None:
             self._request.progress(done / of if of else 0.0, f"{name}: {what}")
 
         return told
 
-    def _cover(self, scheme: Scheme, built: Built, tried: Tried, split: Split) -> None:
+    def _cover(self, built: Built, tried: Tried, split: Split) -> None:
         """Foretell the share of integer multiply-adds, and look at what ran where that shows."""
         kernels = self._target.integer
-        if kernels is None or scheme.name != STATIC:
+        expected = None if kernels is None else foretold(built.model, kernels)
+        if kernels is None or expected is None or not expected.integer:
             return
-        expected = foretold(built.model, kernels)
         costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
@@ -243,13 +302,13 @@ class _Quantization:
             nodes = executed(built.model, self._backend, split.held()[:1])
         except BackendError:
             return
-        ran = [(node.node, node.op_type) for node in nodes]
+        ran = [(node.node, f"{node.op_type} {node.provider}") for node in nodes]
         tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
 
     def _measure(self, model: ir.Model, split: Split) -> None:
         """Measure the model given, the optimized one, and what keeps the outputs."""
-        ready = [row for row in self._tried if row.scheme in self._built and not row.refused]
-        if not ready or not self._request.measure:
+        ready = [row for row in self._tried if self._fits(row)]
+        if not ready or not (self._request.measure and self._request.compare):
             return
         plain = Tried(scheme=FLOAT, weight_bytes=Size.of(model).weight_bytes)
         self._tried.insert(0, plain)
@@ -257,12 +316,12 @@ class _Quantization:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-")))
             given = self._file(folder)
             models = {FLOAT: model, **{r.scheme: self._built[r.scheme][0].model for r in ready}}
-            paths = {name: folder / f"{name}.onnx" for name in models}
+            paths = {name: folder / f"{at}.onnx" for at, name in enumerate(models)}
             for name, each in models.items():
                 io.save(each, paths[name])
             files = {"given": given, **paths}
             variants = [
-                Variant(label=name, model=path, backend=self._backend)
+                Variant(label=name, model=path, backend=self._set_to.get(name, self._backend))
                 for name, path in files.items()
             ]
             found = bench(
@@ -286,7 +345,7 @@ class _Quantization:
 
     def _choice(self) -> tuple[str, str]:
         """Return the scheme to hand back and why."""
-        fit = [row for row in self._tried if row.scheme in self._built and not row.refused]
+        fit = [row for row in self._tried if self._fits(row)]
         if self._request.scheme is not None:
             return self._asked_for()
         if not fit:
@@ -308,7 +367,7 @@ class _Quantization:
         row = next(row for row in self._tried if row.scheme != FLOAT)
         if row.scheme not in self._built:
             return FLOAT, row.refused or "nothing was quantized"
-        if row.refused and self._schemes[0].bits == 8:
+        if row.refused and self._schemes[0].bits >= LEAST_BITS:
             return FLOAT, f"{row.scheme} is not handed back: {row.refused}"
         if row.refused:
             self._warnings.append(f"{row.refused}: expect other results than the model's")

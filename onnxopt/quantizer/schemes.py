@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
+from onnxopt.base import Pass
 from onnxopt.errors import UsageError
+from onnxopt.pipeline import Pipeline, Step
+from onnxopt.quantization.types import SINCE_AXIS, TYPES, QuantType, since
 from onnxopt.spec import nearest
 
 
@@ -40,6 +44,14 @@ SCHEMES = {
             about="weights and activations on integers, with scales from samples",
         ),
         Scheme(
+            name="int8-portable",
+            once=("quantize/calibrate{method=mse}",),
+            pipeline="quantize/static{weight-bits=7}",
+            opset=13,
+            bits=7,
+            about="int8 with weights of 7 bits, which saturate on no processor",
+        ),
+        Scheme(
             name="int8-dynamic",
             pipeline="quantize/dynamic",
             opset=13,
@@ -61,11 +73,18 @@ SCHEMES = {
             about="weights of matrix products in 4 bits, one scale for 32",
         ),
         Scheme(
+            name="int4-nbits",
+            pipeline="quantize/nbits",
+            opset=13,
+            bits=4,
+            about="weights in 4 bits, one scale for 128, in ONNX Runtime's own operator",
+        ),
+        Scheme(
             name="int2-weights",
-            pipeline="quantize/weights{type=uint2, block=16, symmetric=false}",
+            pipeline="quantize/weights{type=uint2, block=64, symmetric=false}",
             opset=25,
             bits=2,
-            about="weights of matrix products in 2 bits, one scale for 16",
+            about="weights of matrix products in 2 bits, one scale for 64",
         ),
         Scheme(
             name="binary-weights",
@@ -74,19 +93,76 @@ SCHEMES = {
             bits=1,
             about="signs of the weights of matrix products, one scale a channel",
         ),
+        Scheme(
+            name="float16",
+            pipeline="quantize/half",
+            opset=13,
+            bits=16,
+            about="half precision wherever nothing overflows on samples",
+        ),
+        Scheme(
+            name="bfloat16",
+            pipeline="quantize/half{type=bfloat16}",
+            opset=22,
+            bits=16,
+            about="the range of float32 with 8 significant bits",
+        ),
     )
 }
 
 STATIC = "int8"
 """The scheme whose layers can be told apart by what the target makes of them."""
 
+CUSTOM = "custom"
+"""What a scheme is called that is written as a pipeline."""
+
 CHOSEN_FROM = (STATIC, "int8-dynamic", "int8-weights")
 """What is tried where no scheme is asked for."""
 
 
 def scheme_of(name: str) -> Scheme:
-    """Return the scheme of a name; UsageError suggests the nearest or lists them."""
+    """Return the scheme of a name, or of a pipeline of passes as text.
+
+    UsageError suggests the nearest or lists them, and has a caret for a pipeline that is none.
+    """
+    if any(sign in name for sign in "/,{("):
+        return _written(Pipeline.parse(name))
     if name not in SCHEMES:
         hint = nearest(name, SCHEMES) or f"; there are: {', '.join(SCHEMES)}"
-        raise UsageError(f"unknown scheme '{name}'{hint}")
+        raise UsageError(f"unknown scheme '{name}'{hint}, or a pipeline of passes")
     return SCHEMES[name]
+
+
+def _written(pipeline: Pipeline) -> Scheme:
+    """Return the scheme that a pipeline is.
+
+    What comes before the first pass that can be told what to leave out runs once only.
+    """
+    steps = list(pipeline.steps)
+    at = next((at for at, step in enumerate(steps) if _can_leave_out(step)), None)
+    if at is None:
+        raise UsageError(
+            f"'{pipeline}' is no scheme: it quantizes nothing; "
+            "quantize/static, quantize/dynamic or quantize/weights do"
+        )
+    asked = [found for step in steps for found in _types(step)]
+    return Scheme(
+        name=CUSTOM,
+        once=(str(Pipeline(tuple(steps[:at]))) if at else "",),
+        pipeline=str(Pipeline(tuple(steps[at:]))),
+        opset=max([SINCE_AXIS, *(since(kind, block) for kind, block in asked)]),
+        bits=min([8, *(kind.bits for kind, _ in asked)]),
+        about="as written",
+    )
+
+
+def _types(step: Step) -> Iterator[tuple[QuantType, int]]:
+    """Yield the types that a pass may store, each with the weights that share a scale."""
+    for name in ("type", "activations", "weights"):
+        value = getattr(step, name, "")
+        if value in TYPES:
+            yield TYPES[value], getattr(step, "block", 0)
+
+
+def _can_leave_out(step: Step) -> bool:
+    return isinstance(step, Pass) and {"only", "skip"} <= {f.name for f in dataclasses.fields(step)}

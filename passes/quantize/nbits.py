@@ -18,7 +18,7 @@ from onnxopt.quantization.granularity import PerBlock
 from onnxopt.quantization.packing import pack
 from onnxopt.quantization.params import Params, fit_array, quantize
 from onnxopt.quantization.stream import stream
-from onnxopt.quantization.types import TYPES
+from onnxopt.quantization.types import named
 
 DOMAIN = "com.microsoft"
 OPERATOR = f"{DOMAIN}::MatMulNBits"
@@ -78,7 +78,7 @@ class Nbits(Pass):
     def _write(self, layer: Layer, emitter: Emitter) -> None:
         array = readers.contents(layer.weight)
         matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
-        kind, reach = TYPES[f"uint{self.bits}"], PerBlock(axis=0, size=self.block)
+        kind, reach = named(f"uint{self.bits}"), PerBlock(axis=0, size=self.block)
         params = fit_array(matrix, kind, reach, symmetric=self.symmetric)
         base, output = layer.weight.name, layer.output
         held: list[ir.Value | None] = [

@@ -19,15 +19,11 @@ from onnxopt.quantization.packing import bits_of
 from onnxopt.quantization.params import Params, fit_array, quantize
 from onnxopt.quantization.types import (
     BINARY,
-    SINCE_AXIS,
-    SINCE_BLOCK,
     QuantType,
     TypeName,
     named,
+    since,
 )
-
-_SINCE_BITS = 18
-"""The operator set that has BitwiseAnd."""
 
 
 class Weights(Pass):
@@ -78,11 +74,11 @@ class Weights(Pass):
         return whole and weight.size >= self.least
 
 
-def since(kind: QuantType, block: int) -> int:
-    """Return the operator set that weights of a type and in blocks need."""
-    if kind is BINARY:
-        return _SINCE_BITS
-    return max(kind.since, SINCE_BLOCK if block else SINCE_AXIS)
+def _release(weight: ir.Value) -> None:
+    """Take a weight that lies in a file out of memory again: the file is read as a stream."""
+    held = graph.tensor(weight)
+    if isinstance(held, ir.ExternalTensor):
+        held.release()
 
 
 class _Writing:
@@ -116,6 +112,7 @@ class _Writing:
             matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
             params = fit_array(matrix, self._kind, self._reach(), symmetric=self._asked.symmetric)
             nodes = self._unpacked(matrix, params, layer.weight)
+            _release(layer.weight)
             graph_of(layer.node).insert_before(layer.node, nodes)
             self._weights[key] = nodes[-1].outputs[0]
         return self._weights[key]

@@ -11,7 +11,7 @@ from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization.granularity import PerBlock
 from onnxopt.quantization.params import fit_array, rounded
-from onnxopt.quantization.types import TYPES
+from onnxopt.quantization.types import named
 from onnxopt.samples import Samples
 from onnxopt.target import Target
 from tests.passes import weights
@@ -56,7 +56,7 @@ def test_the_runtime_multiplies_by_the_rounded_weight(
     assert Pipeline.parse(f"{text}accuracy-level=1}}").run(model, Context(target=CPU)) == 1
     reach = PerBlock(axis=0, size=block)
     weight = weights.normal(96, 34)
-    params = fit_array(weight, TYPES[f"uint{bits}"], reach, symmetric=symmetric)
+    params = fit_array(weight, named(f"uint{bits}"), reach, symmetric=symmetric)
     expected = np.maximum(x @ rounded(weight, params) + weights.normal(34), 0)
     found = run(ir.to_proto(model), {"x": x})["y"]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

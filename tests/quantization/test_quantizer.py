@@ -19,7 +19,7 @@ from onnxopt.errors import ModelError, UsageError
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.attempt import literal
 from onnxopt.quantizer.guard import LEAST_DB, MOST_DB, expected_db, to_leave_out
-from onnxopt.quantizer.schemes import SCHEMES
+from onnxopt.quantizer.schemes import SCHEMES, scheme_of
 from onnxopt.quantizer.streams import Split
 from onnxopt.samples import Samples
 from tests.contract.corpus.build import model, normal
@@ -68,6 +68,40 @@ def test_static_takes_every_layer_and_says_so() -> None:
     assert sqnr(before, EXACT(result, {"x": normal(1, 8, 12, 12, seed=99)})) > 25
 
 
+def test_a_pipeline_is_a_scheme() -> None:
+    text = "quantize/calibrate{method=entropy}, quantize/static{weight-bits=7}"
+    result, report = quantized(model(RESIDUAL, FILTER), IMAGES, text)
+    assert (report.chosen, report.tried[0].layers) == ("custom", 3)
+    assert text in report.pipeline
+    held = [
+        v.const_value for v in result.graph.initializers.values() if v.dtype == ir.DataType.INT8
+    ]
+    assert max(int(np.abs(t.numpy()).max()) for t in held if t is not None and t.size > 8) == 63
+
+
+@pytest.mark.parametrize(
+    ("text", "operator_set", "bits"),
+    [
+        ("quantize/weights{type=uint4, block=64}", 21, 4),
+        ("quantize/gptq{type=uint2}, quantize/weights{type=uint2}", 25, 2),
+        ("quantize/weights{type=binary}", 18, 1),
+        ("quantize/equalize, quantize/dynamic", 13, 8),
+        ("quantize/calibrate, quantize/static{activations=uint16}", 21, 8),
+    ],
+)
+def test_a_pipeline_says_what_it_needs(text: str, operator_set: int, bits: int) -> None:
+    scheme = scheme_of(text)
+    assert (scheme.opset, scheme.bits) == (operator_set, bits)
+    assert ", ".join(filter(None, (*scheme.once, scheme.pipeline))) == text
+
+
+def test_a_pipeline_that_quantizes_nothing_is_no_scheme() -> None:
+    with pytest.raises(UsageError, match="quantizes nothing"):
+        scheme_of("quantize/equalize, dce")
+    with pytest.raises(UsageError, match="statik"):
+        scheme_of("quantize/statik")
+
+
 def test_the_pipeline_in_the_report_makes_the_result_again() -> None:
     made = model(CHAIN, FILTER)
     result, report = quantized(made, IMAGES)
@@ -80,14 +114,34 @@ def test_the_pipeline_in_the_report_makes_the_result_again() -> None:
     assert ir.to_proto(again).graph.initializer == ir.to_proto(result).graph.initializer
 
 
-@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "int8"])
+INTEGERS = [name for name in SCHEMES if name != "int8" and "float" not in name]
+
+
+@pytest.mark.parametrize("scheme", INTEGERS)
 def test_schemes_without_calibration(scheme: str) -> None:
     weights = {**MATRICES, "w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5}
     text = SEQUENCE.replace("float[1,n,4]", "float[1,n,16]")
     result, report = quantized(model(text, weights), TEXTS, scheme)
     assert report.chosen == scheme
     assert report.tried[0].layers == 2
-    assert {"MatMulInteger", "DequantizeLinear", "BitwiseAnd"} & {n.op_type for n in result.graph}
+    kinds = {"MatMulInteger", "MatMulNBits", "DequantizeLinear", "BitwiseAnd"}
+    assert kinds & {node.op_type for node in result.graph}
+
+
+def test_half_precision_is_a_scheme() -> None:
+    result, report = quantized(model(SEQUENCE, MATRICES), TEXTS, "float16")
+    assert report.chosen == "float16"
+    assert result.graph.outputs[0].dtype == ir.DataType.FLOAT
+    held = [value.dtype for value in result.graph.initializers.values()]
+    assert ir.DataType.FLOAT16 in held
+    assert ir.DataType.FLOAT not in held
+
+
+def test_what_the_target_does_not_take_is_not_handed_back() -> None:
+    result, report = quantized(model(SEQUENCE, MATRICES), TEXTS, "bfloat16")
+    if report.chosen == "float":  # ONNX Runtime 1.32 has no such product on CPUs
+        assert "the target does not take it" in report.why
+        assert all(v.dtype != ir.DataType.BFLOAT16 for v in result.graph.initializers.values())
 
 
 def test_a_layer_that_ruins_the_outputs_goes_back_to_float() -> None:

@@ -1,0 +1,181 @@
+"""Saturation at 16 bits: sums are those of the instruction, alone and through a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnxopt
+from onnxopt import catalogue, graph, lossless
+from onnxopt.quantization.saturation import Saturating, excess
+from onnxopt.samples import Samples
+from tests.contract.corpus.build import model, normal
+from tests.quantization.test_static import FILTER, IMAGE, MATRICES, MLP, RESIDUAL
+from tests.quantization.tools import EXACT, Array, quantized, read
+
+OPEN = catalogue.backend(lossless.REFERENCE).open
+
+
+def instruction(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Multiply as VPMADDUBSW and VPMADDWD do, one pair after the other."""
+    found = np.zeros((len(x), w.shape[1]), np.int64)
+    for row, column in np.ndindex(*found.shape):
+        for k in range(0, x.shape[1], 2):
+            pair = sum(
+                int(a) * int(b)
+                for a, b in zip(x[row, k : k + 2], w[k : k + 2, column], strict=True)
+            )
+            found[row, column] += max(-(2**15), min(2**15 - 1, pair))
+    return found
+
+
+@given(seed=st.integers(0, 500), k=st.integers(1, 9), loud=st.booleans())
+def test_sums_are_those_of_the_instruction(seed: int, k: int, loud: bool) -> None:
+    random = np.random.default_rng(seed)
+    x = random.integers(200 if loud else 0, 256, (3, k)).astype(np.uint8)
+    w = random.integers(-127, 128, (k, 4)).astype(np.int8)
+    exact = x.astype(np.int64) @ w.astype(np.int64)
+    np.testing.assert_array_equal(exact + excess(x, w), instruction(x, w))
+
+
+def test_seven_bits_never_saturate() -> None:
+    x = np.full((1, 8), 255, np.uint8)
+    w = np.full((8, 2), 63, np.int8) * np.array([1, -1], np.int8)
+    assert not excess(x, w).any()
+
+
+def loud(seed: int) -> dict[str, Array]:
+    """Return rows near the upper end, and weights below that are near theirs."""
+    return {"x": np.abs(normal(6, 16, seed=seed)) + 2}
+
+
+LOUD = {**MATRICES, "w": np.sign(normal(16, 32)) * (1 + 0.1 * np.abs(normal(16, 32, seed=5)))}
+
+
+@pytest.mark.parametrize("scheme", ["quantize/static", "quantize/dynamic"])
+def test_a_model_computes_what_its_products_do(scheme: str) -> None:
+    weights = {**LOUD, "w": LOUD["w"].astype(np.float32)}
+    made = read(MLP, weights)
+    feeds = [loud(seed) for seed in range(4)]
+    quantized(made, feeds, scheme)
+    with Saturating(made, OPEN) as session:
+        found = session.run(feeds[0])["y"]
+        touched = dict(session.touched)
+    exact = EXACT(made, feeds[0])["y"]
+    assert not np.allclose(found, exact, rtol=1e-3)
+    (first, _), *_ = touched.values()
+    assert first > 0
+    np.testing.assert_allclose(found, by_hand(made, feeds[0]["x"]), rtol=1e-4, atol=1e-4)
+
+
+def by_hand(made: ir.Model, x: np.ndarray) -> np.ndarray:
+    """Run the two products of a quantized model with the instruction, layer by layer."""
+    held = {name: value.const_value for name, value in made.graph.initializers.items()}
+    arrays = {name: tensor.numpy() for name, tensor in held.items() if tensor is not None}
+    dynamic = any(node.op_type == "MatMulInteger" for node in made.graph)
+    for weight, bias in (("w", "b"), ("v", "c")):
+        integers, scale = arrays[f"{weight}_int8"], arrays[f"{weight}_scale"]
+        if dynamic:
+            top, low = max(float(x.max()), 0.0), min(float(x.min()), 0.0)
+            step: Array = np.float32([(top - low) / 255])
+            zero: Array = np.clip(np.rint(-low / step), 0, 255)
+        else:
+            reader = next(n for n in made.graph if n.op_type == "QuantizeLinear" and _is(n, weight))
+            step, zero = (arrays[v.name or ""] for v in reader.inputs[1:] if v is not None)
+        q = np.clip(np.rint(x / step) + zero, 0, 255).astype(np.uint8)
+        sums = instruction(q, integers) - int(zero.item()) * integers.astype(np.int64).sum(axis=0)
+        numbers = MATRICES[bias]
+        if not dynamic:
+            numbers = np.rint(numbers / (step * scale)) * step * scale
+        x = (sums * step * scale + numbers).astype(np.float32)
+        x = np.maximum(x, 0) if weight == "w" else x
+    return x
+
+
+def _is(node: ir.Node, weight: str) -> bool:
+    """Return whether a node quantizes what the product with a weight reads."""
+    [use] = node.outputs[0].uses()
+    readers = [each.node for each in use.node.outputs[0].uses()]
+    values = [value.name or "" for reader in readers for value in reader.inputs if value]
+    return any(name.startswith(f"{weight}_") or name == f"{weight}_int8" for name in values)
+
+
+def test_quiet_models_are_computed_exactly() -> None:
+    made = read(RESIDUAL, FILTER)
+    quantized(made, IMAGE, "quantize/static{weight-bits=7}")
+    with Saturating(made, OPEN) as session:
+        found = session.run(IMAGE[0])
+    assert not any(changed for changed, _ in session.touched.values())
+    np.testing.assert_allclose(found["y"], EXACT(made, IMAGE[0])["y"], atol=1e-5)
+
+
+def contents(value: ir.Value | None) -> Array:
+    found = graph.array(value)
+    return np.zeros(0) if found is None else found
+
+
+def operands(value: ir.Value | None) -> list[Array]:
+    """Return what a value is dequantized from; the first is empty where it is computed."""
+    node = None if value is None else value.producer()
+    assert node is not None
+    assert node.op_type == "DequantizeLinear"
+    return [contents(each) for each in node.inputs]
+
+
+def test_convolutions_saturate_at_every_place_and_group() -> None:
+    text = """
+    g (float[2,4,7,6] x) => (float[2,6,4,6] y) {
+      y = Conv <group = 2, strides = [2, 1], pads = [1, 1, 1, 1]> (x, w)
+    }"""
+    weight = np.sign(normal(6, 2, 3, 3)) * (1 + 0.2 * np.abs(normal(6, 2, 3, 3, seed=1)))
+    made = read(text, {"w": weight.astype(np.float32)})
+    feeds = [{"x": np.abs(normal(2, 4, 7, 6, seed=seed)) + 3} for seed in range(2)]
+    quantized(made, feeds)
+    with Saturating(made, OPEN) as session:
+        found = session.run(feeds[0])["y"]
+    node = next(node for node in made.graph if node.op_type == "Conv")
+    _, step, zero = operands(node.inputs[0])
+    integers, scale, _ = operands(node.inputs[1])
+    data = np.clip(np.rint(feeds[0]["x"] / step) + zero, 0, 255).astype(int)
+    padded = np.pad(data, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=int(zero))
+    before = EXACT(made, feeds[0])["y"]
+    sums = np.zeros(before.shape)
+    for n, m, i, j in np.ndindex(*before.shape):
+        group = 2 * (m // 3)
+        patch = padded[n, group : group + 2, 2 * i : 2 * i + 3, j : j + 3]
+        flat, taps = (a.transpose(1, 2, 0).reshape(-1).astype(int) for a in (patch, integers[m]))
+        exact = instruction(flat[None], taps[:, None])[0, 0] - int(zero) * int(taps.sum())
+        sums[n, m, i, j] = exact * step * scale[m]
+    [use] = node.outputs[0].uses()
+    assert use.node.op_type == "QuantizeLinear"
+    last, middle = (contents(value) for value in use.node.inputs[1:])
+    rounded = np.clip(np.rint(sums / last) + middle, 0, 255) - middle
+    np.testing.assert_allclose(found, rounded * last, atol=float(last) * 1.01)
+    assert (np.abs(found - before) > 1.5 * last).any()
+
+
+def test_quantize_says_what_saturates_and_the_remedy_does_not() -> None:
+    weights = {**LOUD, "w": LOUD["w"].astype(np.float32)}
+    samples = Samples.of([loud(seed) for seed in range(8)])
+    said = {}
+    for scheme in ("int8", "int8-portable"):
+        _, report = onnxopt.quantize_with_report(
+            model(MLP, weights),
+            samples=samples,
+            scheme=scheme,
+            measure=False,
+            check_portability=True,
+        )
+        row = report.tried[0]
+        assert row.portability is not None
+        assert row.sqnr_db is not None
+        said[scheme] = (row.portability, row.sqnr_db)
+    found, sqnr = said["int8"]
+    assert found.touched
+    assert found.sqnr_db < sqnr - 3
+    found, sqnr = said["int8-portable"]
+    assert not found.touched
+    assert abs(found.sqnr_db - sqnr) < 1
