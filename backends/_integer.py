@@ -114,7 +114,9 @@ _OPENVINO = {
     "Unsqueeze": _SHARED,
 }
 
-OPENVINO = IntegerKernels(name="openvino", rows=_OPENVINO, activations="uint8", float_bias=True)
+OPENVINO = IntegerKernels(
+    name="openvino", rows=_OPENVINO, activations="uint8", float_bias=True, told_apart=False
+)
 """OpenVINO finds by itself what moves data. A sum goes up in the convolution before it; one that
 does not is left in float."""
 

@@ -71,5 +71,7 @@ class IntegerKernels:
     """Operators that it runs fast with activations quantized anew for every run."""
     float_bias: bool = False
     """Products add biases in floating point, on the way out."""
+    told_apart: bool = True
+    """What the target records of a run tells which operators each of its nodes was made of."""
     depthwise_alone: bool = False
     """A depthwise convolution gains although what is before or behind it is in float."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.kernels import IntegerKernels, Role
+from onnxopt.kernels import IntegerKernels, Requantized, Role
 from onnxopt.profiling import Executed
 from onnxopt.quantizer.cut import cheapest
 
@@ -60,7 +60,8 @@ class _Reading:
             plain = row.role is Role.PRODUCT and _held(node.inputs[1]) is node.inputs[1]
             if plain or not data or not all(map(self._integers, data)):
                 continue
-            values = list(self._values(node, row.requantized))
+            always = row.requantized is Requantized.ALWAYS
+            values = list(self._values(node, requantized=always))
             name = next((n for n in values if n in self._layers), values[0])
             self._found[node] = Part(
                 name=name,
@@ -69,7 +70,8 @@ class _Reading:
                 reads=[self._from(value) for value in data],
             )
         for node, part in self._found.items():
-            part.leaves = self._kernels.rows[node.op_type].requantized and self._leaves(node)
+            always = self._kernels.rows[node.op_type].requantized is Requantized.ALWAYS
+            part.leaves = always and self._leaves(node)
         return list(self._found.values())
 
     def _integers(self, value: ir.Value) -> bool:
@@ -80,7 +82,7 @@ class _Reading:
         made = node is not None and (node in self._found or node.op_type == "QuantizeLinear")
         return made and value.dtype in _INTEGERS
 
-    def _values(self, node: ir.Node, requantized: bool) -> Iterator[str]:
+    def _values(self, node: ir.Node, *, requantized: bool) -> Iterator[str]:
         """Yield the names of what a node computes, behind what it takes in and conversions too."""
         ahead = [value for value in node.outputs if value.name]
         while ahead:

@@ -242,7 +242,7 @@ class _Quantization:
         asked = self._request.scheme is not None and self._request.accuracy is None
         if kernels is None or asked or not self._request.measure:
             return None
-        if scheme.name != STATIC:
+        if scheme.name != STATIC or not kernels.told_apart:
             return None
 
         def time(ready: ir.Model, built: Built) -> Timing | None:
