@@ -74,7 +74,7 @@ The zero point of what a Relu makes is -128.
 
 _FULLY_CONNECTED = Kernel(
     role=Role.PRODUCT,
-    becomes=frozenset(("FullyConnected *_[Ii]8",)),
+    becomes=frozenset(("FullyConnected* *_[Ii]8",)),
     requantized=Requantized.NEVER,
 )
 _POOL = Kernel(role=Role.OWN, requantized=Requantized.READ)
