@@ -80,7 +80,7 @@ def by_hand(made: ir.Model, x: np.ndarray) -> np.ndarray:
         integers, scale = arrays[f"{weight}_int8"], arrays[f"{weight}_scale"]
         if dynamic:
             top, low = max(float(x.max()), 0.0), min(float(x.min()), 0.0)
-            step: Array = np.float32([(top - low) / 255])
+            step: Array = np.asarray([(top - low) / 255], np.float32)
             zero: Array = np.clip(np.rint(-low / step), 0, 255)
         else:
             reader = next(n for n in made.graph if n.op_type == "QuantizeLinear" and _is(n, weight))
