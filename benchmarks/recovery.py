@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import write_results
+from common import read_results, write_results
 from quantization import corpus, feeds_of
 
 MODELS = ("tinyshakespeare_gpt", "sst2_tiny_encoder")
@@ -86,6 +86,8 @@ def main() -> None:
     """Read the command line, try every combination and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=MODELS, default=list(MODELS))
+    names = [form.name for form in FORMS]
+    parser.add_argument("--forms", nargs="*", choices=names, help="all by default")
     options = parser.parse_args()
     os.environ.setdefault("CORPUS_THREADS", "2")
     for name in options.only:
@@ -96,13 +98,16 @@ def main() -> None:
         }
         source = optimized(name)
         for form in FORMS:
+            if options.forms and form.name not in options.forms:
+                continue
             rows[form.name] = {}
             for which, text in PASSES.items():
                 with tempfile.TemporaryDirectory() as folder:
                     found = score(name, source, form, text, Path(folder))
                 rows[form.name][which] = found
                 print(f"{name:22s} {form.name:20s} {which:14s} {found['metric']:.4f}", flush=True)
-        write_results("recovery", {"models": {name: rows}}, part=True)
+            before = read_results("recovery").get("models", {}).get(name, {})
+            write_results("recovery", {"models": {name: {**before, **rows}}}, part=True)
 
 
 if __name__ == "__main__":
