@@ -46,7 +46,7 @@ def _further_roots(rule: Rule, state: Match, root: ir.Node) -> Match | None:
             continue
         found = None
         for node in _readers(state, op):
-            found = _solve(((output, _output(output, node)),), state, root.graph)
+            found = _solve(((output, _output(output, node)),), state.copy(), root.graph)
             if found is not None:
                 break
         if found is None:
@@ -81,7 +81,7 @@ def _closed(rule: Rule, state: Match) -> bool:
 
 
 def _solve(goals: tuple[Goal, ...], state: Match, home: ir.Graph | None) -> Match | None:
-    """Match every goal in order; return the bindings, or None."""
+    """Match every goal in order; return the bindings, or None, and then ``state`` is spoilt."""
     while goals:
         (pattern, value), goals = goals[0], goals[1:]
         if isinstance(pattern, Var):
@@ -123,14 +123,14 @@ def _solve_op(
     orders = [order for order in _orders(op, node) if _plausible(order, node)]
     if not orders:
         return None
-    state = state.copy()
     if not _attributes(op, node, state):
         return None
     state.nodes[id(op)] = node
     if op.name is not None:
         state.values[op.name] = node.outputs[0]
     for operands in orders:
-        found = _solve((*operands, *goals), state.copy(), home)
+        tried = state.copy() if len(orders) > 1 else state
+        found = _solve((*operands, *goals), tried, home)
         if found is not None:
             return found
     return None

@@ -32,7 +32,8 @@ def uniform(value: ir.Value | None) -> float | None:
     if found is None or found.size == 0 or found.dtype.kind not in "fiub":
         return None
     first = found.flat[0]
-    return float(first) if found.size == 1 or bool(np.all(found == first)) else None
+    alike = found.size == 1 or (found.flat[-1] == first and bool(np.all(found == first)))
+    return float(first) if alike else None
 
 
 def keeps_shape(x: ir.Value, other: ir.Value, out: ir.Value) -> bool:

@@ -63,7 +63,7 @@ class Toaster(Backend):
 '''
 MODULES = {"tiny_pass.py": PASS, "tiny_rule.py": RULE, "tiny_backend.py": BACKEND}
 
-APART = {"quantize"}
+APART = {"prune", "quantize"}
 """Folders of passes that are chosen one by one, never run together."""
 
 
