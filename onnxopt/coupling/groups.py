@@ -12,6 +12,8 @@ from onnxopt.costs.count import name_of
 from onnxopt.coupling.labels import Axis, Fixed
 from onnxopt.coupling.place import Role, State
 from onnxopt.coupling.walk import Walk
+from onnxopt.errors import UsageError
+from onnxopt.spec import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,12 @@ class Coupling:
         )
 
     def __getitem__(self, name: str) -> Group:
-        return next(group for group in self.groups if group.name == name)
+        """Return a group by its name; UsageError where there is none."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        near = nearest(name, [group.name for group in self.groups])
+        raise UsageError(f"the model has no group '{name}'{near}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,17 +63,12 @@ class Labels:
 
     def merge(self, one: np.ndarray, other: np.ndarray) -> None:
         """Let labels belong together, pair by pair."""
-        pairs = np.stack((self.roots(one), self.roots(other)))
-        pairs = pairs[:, pairs[0] != pairs[1]]
-        if not pairs.size:
-            return
-        low, high = np.unique(np.sort(pairs, axis=0), axis=1)
-        if len(np.unique(high)) == len(high) and not np.isin(low, high).any():
-            self._parent[high] = low
-            return
-        for pair in zip(low, high, strict=True):
-            first, second = sorted(int(self.roots(np.array([label]))[0]) for label in pair)
-            self._parent[second] = first
+        pairs = np.stack((one, other))
+        while pairs.size:
+            pairs = self.roots(pairs)
+            low, high = np.sort(pairs[:, pairs[0] != pairs[1]], axis=0)
+            np.minimum.at(self._parent, high, low)
+            pairs = np.stack((low, high))
 
     def pin(self, labels: np.ndarray, reason: str) -> None:
         """Keep the positions of these labels."""

@@ -51,6 +51,9 @@ class Surgery(Protocol):
     def constant(self, node: ir.Node, contents: np.ndarray, name: str) -> ir.Value:
         """Return a new constant of the graph that a node is in."""
 
+    def name(self, base: str) -> str:
+        """Return a name that no value has."""
+
     def moved(self, old: ir.Value, new: ir.Value) -> None:
         """Say that another value has taken the place of one."""
 
@@ -122,18 +125,23 @@ class Place(Call):
         if value is None:
             return None
         self.asked.add(index)
-        if self.constant(index) is None:
+        overridable = value.is_graph_input() and value.is_initializer()
+        if self.constant(index) is None and not overridable:
             return self.state.axes.get(value)
         use = self.state.uses.get((self.node, index))
         if use is None:
             axes = tuple(self.of_extent(size) for size in self.shape(index) or ())
             use = self.state.uses[self.node, index] = Use(self.node, index, value, axes, {})
+            if overridable:
+                self.pin_all(axes, f"weight '{value.name}' is an input that callers may override")
         return use.axes
 
     def constant(self, index: int) -> ir.TensorProtocol | None:
-        """Return the tensor that an input always is."""
+        """Return the tensor that an input always is, where it is no part of the interface."""
         value = self.node.inputs[index] if index < len(self.node.inputs) else None
-        return None if value is None else self.state.engine.constant(value)
+        if value is None or value.is_graph_input():
+            return None
+        return self.state.engine.constant(value)
 
     def kernel(self, index: int, roles: Mapping[int, Role]) -> Axes | None:
         """Return the labels of a weight that makes or reads units: the same wherever it is used."""

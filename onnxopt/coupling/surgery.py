@@ -11,7 +11,6 @@ from onnxopt import graph
 from onnxopt.coupling.groups import Group, grouped
 from onnxopt.coupling.labels import Axes, Axis, Fixed
 from onnxopt.coupling.place import State, Use
-from onnxopt.coupling.sizes import freeze
 from onnxopt.coupling.walk import Walk
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.shapes import Dim, analyse
@@ -31,15 +30,13 @@ def cut(model: ir.Model, keep: Mapping[str, np.ndarray]) -> int:
     axis; ModelError where the shapes of the result do not follow. The model is then as it was.
     """
     trial = model.clone()
-    walk = Walk(trial)
-    state = walk.state
+    state = Walk(trial).state
     gone = _gone(state, grouped(state), keep)
     count = int(gone.sum())
     if not count:
         return 0
     surgery = Surgery(state, gone, graph.Names(trial))
     surgery.check()
-    freeze(trial.graph, walk.engine, surgery.names, surgery.shrinking())
     for axes, edit in state.edits:
         if any(surgery.shrinks(axis) for axis in axes):
             edit(surgery)
@@ -58,7 +55,7 @@ def _gone(
     known = {group.name: (group, labels) for group, labels in groups}
     for name, kept in keep.items():
         if name not in known:
-            raise UsageError(f"there is no group '{name}' to cut{nearest(name, known)}")
+            raise UsageError(f"the model has no group '{name}'{nearest(name, known)}")
         group, labels = known[name]
         if np.asarray(kept).dtype.kind == "b":
             raise UsageError(f"of group '{name}' the numbers of the units to keep are needed")
@@ -138,6 +135,10 @@ class Surgery:
         node.graph.register_initializer(value)
         return value
 
+    def name(self, base: str) -> str:
+        """Return a name that no value has."""
+        return self.names.fresh(base)
+
     def moved(self, old: ir.Value, new: ir.Value) -> None:
         """Say that another value has taken the place of one."""
         self.state.axes[new] = self.state.axes.pop(old)
@@ -171,6 +172,7 @@ class Surgery:
         for axis, mask in masks.items():
             contents = np.compress(mask, contents, axis)
         alone = all(user is use.node for user, _ in use.value.uses())
+        alone = alone and not use.value.is_graph_output()
         name = use.value.name or ""
         if alone and use.value.is_initializer():
             use.node.graph.initializers.pop(name)
@@ -230,7 +232,7 @@ def verify(model: ir.Model, surgery: Surgery) -> None:
     engine = analyse(model).memo.engine
     for value, shape in written.items():
         value.shape = shape
-    for node in engine.impossible:
+    for node in engine.impossible - surgery.state.engine.impossible:
         raise ModelError(
             f"the cut was not made: {node.op_type} '{node.name}' could not run afterwards; "
             f"{engine.stops.get(node, '')}"

@@ -37,7 +37,12 @@ _FAMILIES: dict[str, tuple[dict[str, Row], ...]] = {
         reshaping.ROWS,
         windows.ROWS,
     ),
-    "com.microsoft": (elementwise.MICROSOFT, norms.MICROSOFT, products.MICROSOFT),
+    "com.microsoft": (
+        attention.MICROSOFT,
+        elementwise.MICROSOFT,
+        norms.MICROSOFT,
+        products.MICROSOFT,
+    ),
 }
 
 TABLE: MappingProxyType[tuple[str, str], Row] = MappingProxyType(

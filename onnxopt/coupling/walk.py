@@ -64,6 +64,9 @@ class Walk:
                 return
         for value in reads(node):
             _pin(state, value, reason)
+        for index in place.asked:
+            use = state.uses.get((node, index))
+            place.pin_all(use.axes if use is not None else (), reason)
         for value in node.outputs:
             state.axes[value] = _fixed(state.engine, value, Fixed(reason))
 
@@ -72,7 +75,7 @@ class Walk:
         results = list(found)
         for index, value in enumerate(node.outputs):
             axes = results[index] if index < len(results) else None
-            state.axes[value] = _fixed(state.engine, value, Fixed(reason)) if axes is None else axes
+            state.axes[value] = _fitting(state, value, axes, reason)
         followed = {node.inputs[index] for index in place.asked}
         for value in reads(node):
             if value not in followed:
@@ -91,6 +94,26 @@ class Walk:
             if pinned[state.labels.roots(axis)].all():
                 later[node] = at + 1
         return later
+
+
+def _fitting(state: State, value: ir.Value, axes: Axes | None, reason: str) -> Axes | None:
+    """Return axes that have the rank and the extents of a value; others have to stay."""
+    shape = state.engine.fact(value).shape
+    if axes is None or shape is None or len(axes) != len(shape):
+        for axis in axes or ():
+            if not isinstance(axis, Fixed):
+                state.labels.pin(axis, reason)
+        return None if shape is None else (Fixed(reason),) * len(shape)
+    found = list(axes)
+    for index, (axis, size) in enumerate(zip(axes, shape, strict=True)):
+        if isinstance(axis, Fixed) or not isinstance(size, int) or len(axis) == size:
+            continue
+        if len(axis) and size % len(axis) == 0:
+            found[index] = np.resize(axis, size)
+        else:
+            state.labels.pin(axis, reason)
+            found[index] = Fixed(reason)
+    return tuple(found)
 
 
 def _fixed(engine: Engine, value: ir.Value, axis: Fixed) -> Axes | None:

@@ -13,7 +13,8 @@ import onnxruntime as ort
 from onnxopt import graph
 from onnxopt.costs.count import name_of
 from onnxopt.coupling import Coupling, Group, couple, cut
-from onnxopt.shapes import infer
+from onnxopt.shapes import analyse
+from onnxopt.shapes.engine import Engine
 
 _DIVIDING = ("Div", "Mod", "Pow")
 Feeds = Mapping[str, np.ndarray]
@@ -76,7 +77,7 @@ def restrict(model: ir.Model, keep: Mapping[str, np.ndarray]) -> ir.Model:
     ``scale * (x - mean) / sqrt(var + eps) + shift`` over the last axis is written out with a mask
     of 0 and 1; a mean alone is that of the masked numbers, times their count over that of the ones.
     """
-    infer(model)
+    engine = analyse(model).memo.engine
     masks: dict[str, list[tuple[int, np.ndarray]]] = {}
     nodes = {name_of(node): node for node in model.graph}
     for group in free(couple(model)):
@@ -87,13 +88,19 @@ def restrict(model: ir.Model, keep: Mapping[str, np.ndarray]) -> ir.Model:
                 for member in group.members
                 if member.value is nodes[name].inputs[0]
             )
-    for name, found in masks.items():
-        shape = graph.dims(nodes[name].inputs[0]) or ()
-        axis = found[0][0]
-        mask = np.ones(int(str(shape[axis])), np.float32)
-        mask[np.concatenate([positions for _, positions in found])] = 0
-        _masked(nodes[name], mask.reshape(-1, *[1] * (len(shape) - axis - 1)))
+    made = {name: _mask(engine, nodes[name], found) for name, found in masks.items()}
+    for name, mask in made.items():
+        _masked(nodes[name], mask)
     return model
+
+
+def _mask(engine: Engine, node: ir.Node, gone: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Return 1 where a position of the axis stays, else 0; it broadcasts to the first input."""
+    assert node.inputs[0] is not None
+    shape, axis = engine.fact(node.inputs[0]).shape or (), gone[0][0]
+    mask = np.ones(int(str(shape[axis])), np.float32)
+    mask[np.concatenate([positions for _, positions in gone])] = 0
+    return mask.reshape(-1, *[1] * (len(shape) - axis - 1))
 
 
 def _masked(node: ir.Node, mask: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,17 +12,20 @@ import pytest
 from onnx import numpy_helper
 
 from onnxopt import graph
-from onnxopt.coupling import Role, couple, cut
-from onnxopt.errors import UsageError
+from onnxopt.coupling import TABLE, Role, couple, cut
+from onnxopt.errors import ModelError, UsageError
 from onnxopt.shapes import infer
 from tests.coupling.planted import assert_exact, free, run
 
 RANDOM = np.random.default_rng(0)
 
 
-def build(text: str, weights: Mapping[str, np.ndarray], domains: str = "") -> ir.Model:
+def build(
+    text: str, weights: Mapping[str, np.ndarray], domains: str = "", opset: int = 17
+) -> ir.Model:
     """Read calls that compute ``y`` from ``x``, with weights by name."""
-    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17{domains}]>\ng {text}')
+    head = f'<ir_version: 8, opset_import: ["": {opset}{domains}]>'
+    proto = onnx.parser.parse_model(f"{head}\ng {text}")
     for value in (*proto.graph.input, *proto.graph.output):
         if not value.type.tensor_type.shape.dim:  # it is written as a scalar; nothing is known
             value.type.tensor_type.ClearField("shape")
@@ -79,7 +83,7 @@ def test_units_go_from_both_sides() -> None:
     ("keep", "problem"),
     [
         ({"h": []}, "nothing would be left of axis"),
-        ({"hh": [0]}, "there is no group 'hh' to cut, did you mean 'h'"),
+        ({"hh": [0]}, "the model has no group 'hh', did you mean 'h'"),
         ({"h": [6]}, "has units 0 to 5, not 6"),
         ({"y": [0]}, "has to stay whole: output 'y' of the model"),
         ({"h": [0], "y": [0]}, "has to stay whole"),
@@ -91,6 +95,29 @@ def test_what_cannot_be_cut_changes_nothing(keep: dict[str, list[int]], problem:
     with pytest.raises(UsageError, match=problem):
         cut(model, {name: np.array(units, int) for name, units in keep.items()})
     assert ir.to_proto(model).SerializeToString(deterministic=True) == before
+
+
+def test_weights_that_callers_may_override_stay() -> None:
+    model = chain()
+    model.graph.inputs.append(conv(model, 0))
+    coupling = couple(model)
+    assert free(coupling) == []
+    assert coupling["h"].blocked == "weight 'a' is an input that callers may override"
+    with pytest.raises(UsageError, match="no group 'hh', did you mean 'h'"):
+        coupling["hh"]
+
+
+def test_a_weight_that_is_an_output_too_is_copied() -> None:
+    model = chain()
+    model.graph.outputs.append(conv(model, 0))
+    (group,) = free(couple(model))
+    cut(model, {group.name: np.array([0, 5])})
+    assert [array.shape for array in run(model, image())] == [(2, 3, 5, 5), (6, 3, 1, 1)]
+
+
+def test_where_the_largest_are_counts_through_all_channels() -> None:
+    pools = "a0, i = MaxPool<kernel_shape=[1,1]>(h) f = Cast<to=1>(i) y0 = Add(a0, f)"
+    assert free(couple(chain(pools))) == []
 
 
 def test_nothing_to_cut() -> None:
@@ -164,16 +191,25 @@ def test_shapes_that_are_computed_follow() -> None:
     assert [group.units for group in groups] == [3]
 
 
-def test_extents_that_count_in_formulas_keep_their_axis() -> None:
-    product = "s = Shape(h) p = ReduceProd<keepdims=0>(s) f = Cast<to=1>(p) y0 = Div(h, f)"
-    coupling = couple(chain(product))
-    assert free(coupling) == []
-    assert "ReduceProd" in (coupling.groups[0].blocked or "")
+@pytest.mark.parametrize(
+    "between",
+    [
+        "s = Shape(h) p = ReduceProd<keepdims=0>(s) f = Cast<to=1>(p) y0 = Div(h, f)",
+        "s = Shape<start=1,end=2>(h) f = Cast<to=1>(s) q = Sqrt(f) y0 = Div(h, q)",
+        "s = Shape(h) o = Constant<value = float[1] {2}>() e = Expand(o, s) y0 = Mul(h, e)",
+    ],
+)
+def test_extents_count_as_they_were(between: str) -> None:
+    (group,) = assert_exact(chain(between), image())
+    assert group.units == 6
 
 
-def test_known_extents_count_as_they_were() -> None:
-    root = "s = Shape<start=1,end=2>(h) f = Cast<to=1>(s) q = Sqrt(f) y0 = Div(h, q)"
-    assert_exact(chain(root), image())
+def test_the_shape_of_what_shrinks_makes_what_does_not() -> None:
+    text = """(float[n,4] x) => (float y) {
+      h = MatMul(x, a) s = Shape(h) o = Constant<value = float[1] {2}>() e = Expand(o, s)
+      y0 = MatMul(h, b) z = MatMul(e, c) y = Concat<axis=1>(y0, z) }"""
+    model = build(text, {"a": normal(4, 6), "b": normal(6, 2), "c": normal(6, 3)})
+    assert [group.units for group in assert_exact(model, {"x": normal(2, 4)})] == [6]
 
 
 def test_quantized_weights_are_cut_with_their_scales() -> None:
@@ -227,6 +263,56 @@ def test_operators_between(between: str) -> None:
 )
 def test_operators_that_mix_units(between: str) -> None:
     assert free(couple(chain(between))) == []
+
+
+ATTENTION = {
+    "three axes": "z = Attention<q_num_heads=4, kv_num_heads=2>(q, k, v)",
+    "four axes": """s4 = Constant<value = int64[4] {0,0,4,4}>()
+      s2 = Constant<value = int64[4] {0,0,2,4}>()
+      q4 = Reshape(q, s4) k4 = Reshape(k, s2) v4 = Reshape(v, s2)
+      qt = Transpose<perm=[0,2,1,3]>(q4) kt = Transpose<perm=[0,2,1,3]>(k4)
+      vt = Transpose<perm=[0,2,1,3]>(v4) a4 = Attention(qt, kt, vt)
+      at = Transpose<perm=[0,2,1,3]>(a4) s3 = Constant<value = int64[3] {0,0,16}>()
+      z = Reshape(at, s3)""",
+    "rotated": """r = RotaryEmbedding<num_heads=4>(q, c, s)
+      z = Attention<q_num_heads=4, kv_num_heads=2>(r, k, v)""",
+    "a runtime's own": "z = com.microsoft.MultiHeadAttention<num_heads=4>(q, kk, vv, t)",
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_heads_leave_an_operator(name: str) -> None:
+    text = f"""(float[n,s,6] x) => (float y) {{
+      q = MatMul(x, a) k = MatMul(x, b) v = MatMul(x, d) kk = MatMul(x, e) vv = MatMul(x, f)
+      {ATTENTION[name]} w = Concat<axis=2>(z, k, v, kk, vv) y = MatMul(w, o) }}"""
+    weights = {
+        **{key: normal(6, 16) for key in "aef"},
+        **{key: normal(6, 8) for key in "bd"},
+        "o": normal(64, 3),
+        "t": normal(48),
+        "c": normal(2, 5, 2),
+        "s": normal(2, 5, 2),
+    }
+    used = {
+        key: value for key, value in weights.items() if f" {key})" in text or f" {key}," in text
+    }
+    model = build(text, used, ', "com.microsoft": 1', opset=23)
+    groups = assert_exact(model, {"x": normal(2, 5, 6)})
+    heads = 4 if "num_heads=4>(q, kk" in text else 2
+    assert heads in {group.units for group in groups}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_nodes_that_break_their_definition_keep_what_they_touch(count: int) -> None:
+    for domain, name in sorted(TABLE):
+        model = chain()
+        first, second = (node for node in model.graph if node.op_type == "Conv")
+        inputs = [first.outputs[0], conv(model, 1), None][:count]
+        odd = ir.node(name, inputs, {"axis": 9, "perm": [7]}, domain=domain, num_outputs=2)
+        model.graph.insert_before(second, odd)
+        with contextlib.suppress(ModelError):
+            for group in free(couple(model)):
+                cut(model, {group.name: np.arange(1)})
 
 
 def test_the_cut_model_runs() -> None:

@@ -35,7 +35,7 @@ def _attention(place: Place) -> Sequence[Axes | None]:
     return [found, *past, scores]
 
 
-def _of_four(place: Place, q: Axes, k: Axes, v: Axes, heads: tuple[Axis, Axis]) -> Axes:
+def _of_four(place: Place, q: Axes, k: Axes, v: Axes, heads: tuple[np.ndarray, np.ndarray]) -> Axes:
     place.meet(q[1], heads[0])
     place.meet(k[1], heads[1])
     place.meet(v[1], heads[1])
@@ -44,20 +44,20 @@ def _of_four(place: Place, q: Axes, k: Axes, v: Axes, heads: tuple[Axis, Axis]) 
     return (q[0], heads[0], Fixed("a sequence"), v[3])
 
 
-def _of_three(place: Place, q: Axes, k: Axes, v: Axes, heads: tuple[Axis, Axis]) -> Axes:
-    widths = []
-    for index, axes in enumerate((q, k, v)):
-        size, mine = place.extent(index, 2), heads[min(index, 1)]
-        if isinstance(size, int) and not isinstance(mine, Fixed):
-            widths.append(size // len(mine))
-            place.meet(axes[2], np.repeat(mine, size // len(mine)))
-        else:
-            place.pin_all((axes[2], mine), f"{place.name} has heads of unknown width")
-            widths.append(0)
+def _of_three(
+    place: Place, q: Axes, k: Axes, v: Axes, heads: tuple[np.ndarray, np.ndarray]
+) -> Axes:
+    parts = [
+        _spread(place, index, axes, heads[min(index, 1)]) for index, axes in enumerate((q, k, v))
+    ]
+    width = place.extent(2, 2)
+    result: Axis = Fixed(f"{place.name} has heads of unknown width")
+    if isinstance(width, int) and not isinstance(parts[2], Fixed):
+        result = np.repeat(heads[0], width // len(heads[1]))
     _sequence(place, q[1], k[1], v[1], why=f"{place.name} mixes its positions")
     place.later(partial(_fewer_heads, place, "q_num_heads", heads[0]), heads[0])
     place.later(partial(_fewer_heads, place, "kv_num_heads", heads[1]), heads[1])
-    return (q[0], Fixed("a sequence"), np.repeat(np.asarray(heads[0]), widths[2]))
+    return (q[0], Fixed("a sequence"), result)
 
 
 def _sequence(place: Place, *axes: Axis, why: str) -> None:
@@ -116,4 +116,71 @@ def _rotary(place: Place) -> Sequence[Axes | None]:
     return [(*x[:2], labels)]
 
 
+def _multi_head(place: Place) -> Sequence[Axes | None]:
+    """``[b, s, h d]`` three times, a bias ``[3 h d]``; caches ``[b, h, t, d]``."""
+    heads = place.integer("num_heads", 0)
+    sides = [place.labelled(index) for index in range(3)]
+    if heads < 1 or any(axes is None or len(axes) != 3 for axes in sides):
+        return lost(place, *sides, place.labelled(3))
+    q, k, v = (axes or () for axes in sides)
+    units = place.fresh(heads)
+    parts = [_spread(place, index, axes, units) for index, axes in enumerate((q, k, v))]
+    if place.has(3):
+        if any(isinstance(part, Fixed) for part in parts):
+            lost(place, q, k, v, place.labelled(3))
+        place.bias(3, np.concatenate([part for part in parts if not isinstance(part, Fixed)]))
+    place.later(partial(_fewer_heads, place, "num_heads", units), units)
+    _mask(place, 5, units)
+    past = [_cache(place, index, units) for index in (6, 7)]
+    place.pin_all(place.labelled(4) or (), f"{place.name} reads lengths from it")
+    _others(place, 8)
+    _sequence(place, q[1], k[1], v[1], why=f"{place.name} mixes its positions")
+    return [(q[0], Fixed("a sequence"), parts[2]), *past]
+
+
+def _grouped_query(place: Place) -> Sequence[Axes | None]:
+    """``[b, s, h d]`` and two ``[b, s, g d]``; caches ``[b, g, t, d]``: units are the g."""
+    heads, pairs = place.integer("num_heads", 0), place.integer("kv_num_heads", 0)
+    sides = [place.labelled(index) for index in range(3)]
+    if pairs < 1 or heads % pairs or any(axes is None or len(axes) != 3 for axes in sides):
+        return lost(place, *sides)
+    q, k, v = (axes or () for axes in sides)
+    units = place.fresh(pairs)
+    asking = np.repeat(units, heads // pairs)
+    result = _spread(place, 0, q, asking)
+    for index, axes in ((1, k), (2, v)):
+        _spread(place, index, axes, units)
+    place.later(partial(_fewer_heads, place, "num_heads", asking), asking)
+    place.later(partial(_fewer_heads, place, "kv_num_heads", units), units)
+    past = [_cache(place, index, units) for index in (3, 4)]
+    if place.has(10) or place.has(11):
+        place.pin(units, f"{place.name} has a bias or a sink for each head")
+    _others(place, 5)
+    _sequence(place, q[1], k[1], v[1], why=f"{place.name} mixes its positions")
+    return [(q[0], Fixed("a sequence"), result), *past]
+
+
+def _spread(place: Place, index: int, axes: Axes, heads: np.ndarray) -> Axis:
+    """Give each head its stretch of the last axis."""
+    size = place.extent(index, 2)
+    if not isinstance(size, int) or size % len(heads):
+        place.pin(heads, f"{place.name} has heads of unknown width")
+        return place.pin(axes[2], f"{place.name} has heads of unknown width")
+    return place.meet(np.repeat(heads, size // len(heads)), axes[2])
+
+
+def _cache(place: Place, index: int, heads: Axis) -> Axes | None:
+    axes = place.labelled(index) if place.has(index) else ()
+    if axes:
+        place.meet(axes[1], heads)
+        place.pin_all((axes[0], *axes[2:]), f"{place.name} appends to it")
+    elif axes is None:
+        place.pin(heads, f"{place.name} has a cache of unknown shape")
+    return (UNKNOWN, heads, UNKNOWN, UNKNOWN)
+
+
 ROWS: dict[str, Row] = {"Attention": _attention, "RotaryEmbedding": _rotary}
+MICROSOFT: dict[str, Row] = {
+    "GroupQueryAttention": _grouped_query,
+    "MultiHeadAttention": _multi_head,
+}

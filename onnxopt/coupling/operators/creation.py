@@ -10,6 +10,7 @@ import numpy as np
 from onnxopt.coupling.labels import Axes, Axis, Fixed
 from onnxopt.coupling.operators.elementwise import like_first
 from onnxopt.coupling.place import Place, Row, Surgery, lost
+from onnxopt.shapes import Dim
 
 
 def _expand(place: Place) -> Sequence[Axes | None]:
@@ -57,18 +58,21 @@ def _constant_of_shape(place: Place) -> Sequence[Axes | None]:
 
 
 def _tile(place: Place) -> Sequence[Axes | None]:
-    """The labels of an axis are repeated with it."""
-    x, repeats = place.labelled(0), place.numbers(1)
+    """The labels of an axis are repeated with it; the extent need not be known."""
+    x, repeats = place.labelled(0), place.content(1)
     if x is None:
         return lost(place, x)
     found: list[Axis] = []
     for axis, labels in enumerate(x):
-        if isinstance(labels, Fixed):
+        times = None if repeats is None else repeats[axis]
+        if isinstance(labels, Fixed) or times == 1:
             found.append(labels)
-        elif repeats is None:
-            found.append(place.pin(labels, f"{place.name} repeats it"))
+        elif isinstance(times, int):
+            found.append(np.tile(labels, times))
+        elif isinstance(place.extent_out(axis), Dim):
+            found.append(labels)
         else:
-            found.append(np.tile(labels, repeats[axis]))
+            found.append(place.pin(labels, f"{place.name} repeats it"))
     return [tuple(found)]
 
 

@@ -1,68 +1,47 @@
-"""Shape: extents become numbers, which must not follow an axis that shrinks."""
+"""Shape: whatever is calculated from an extent is so with the one that it had."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import onnx_ir as ir
 
-from onnxopt.coupling.labels import Axes, Fixed
-from onnxopt.coupling.place import Place, Row
-from onnxopt.ops import key
-from onnxopt.shapes.engine import Engine
-
-_SELECT = frozenset(
-    ("", name)
-    for name in ("Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
-                 "Unsqueeze")
-)  # fmt: skip
-"""Operators that pass elements of their first input on as they are."""
-_SIZES = {
-    ("", "ConstantOfShape"): (0,),
-    ("", "Expand"): (1,),
-    ("", "Reshape"): (1,),
-    ("", "Resize"): (3,),
-    ("", "Slice"): (1, 2),
-    ("", "Split"): (1,),
-}
-"""Inputs that rows give new contents when an axis shrinks."""
+from onnxopt.coupling.labels import Axes, Axis, Fixed
+from onnxopt.coupling.place import Place, Row, Surgery, live
+from onnxopt.shapes.extent import Extent
 
 
 def _shape(place: Place) -> Sequence[Axes | None]:
-    """Known extents become constants before a cut; axes stay whose extents count in formulas."""
-    axes = place.labelled(0)
-    if any(not isinstance(axis, Fixed) for axis in axes or ()):
-        node = _formula(place.node, place.state.engine)
-        if node is not None:
-            what = f"{node.op_type} '{node.name}' calculates with its extent"
-            place.pin_all(axes or (), what)
+    """A number of positions is the one before the cut; where sizes shrink, those who ask say so."""
+    axes, extents = place.labelled(0), place.shape(0)
+    if axes is None or extents is None:
+        return [(Fixed("a shape"),)]
+    chosen = slice(place.integer("start", 0), place.integer("end", len(axes)))
+    read = list(zip(axes, extents, strict=True))[chosen]
+    for axis, size in read:
+        if place.node.outputs[0].is_graph_output() or not isinstance(size, int):
+            place.pin(axis, f"{place.name} reads its extent")
+    place.later(partial(_as_before, place, read), *(axis for axis, _ in read))
     return [(Fixed("a shape"),)]
 
 
-def _formula(node: ir.Node, engine: Engine) -> ir.Node | None:
-    """Return a node that calculates with a number out of a shape, and whose result is not known."""
-    pending, seen = list(node.outputs), set(node.outputs)
-    while pending:
-        value = pending.pop()
-        for user, index in _users(value, engine):
-            if index in _SIZES.get(key(user), ()):
-                continue
-            if key(user) not in _SELECT or (index and user.op_type != "Concat"):
-                return user
-            new = [out for out in user.outputs if out not in seen]
-            seen.update(new)
-            pending.extend(new)
-    return None
-
-
-def _users(value: ir.Value, engine: Engine) -> Iterator[tuple[ir.Node, int]]:
-    """Yield who reads numbers that are not known all together."""
-    content = engine.content(value)
-    if content is not None and all(isinstance(item, int) for item in content):
-        return
-    if content is not None and not any(isinstance(item, int) for item in content):
-        return
-    yield from value.uses()
+def _as_before(place: Place, read: Sequence[tuple[Axis, Extent]], surgery: Surgery) -> None:
+    """Put the old numbers in place of those that have changed."""
+    node, shape = place.node, place.node.outputs[0]
+    old = [size if isinstance(size, int) and live(axis) else 0 for axis, size in read]
+    contents = np.array(old, np.int64)
+    numbers = surgery.constant(node, contents, f"{shape.name}_before")
+    which = surgery.constant(node, contents > 0, f"{shape.name}_which")
+    users = list(shape.uses())
+    choice = ir.node("Where", [which, numbers, shape], num_outputs=1)
+    choice.outputs[0].name = surgery.name(f"{shape.name}_kept")
+    choice.outputs[0].type, choice.outputs[0].shape = numbers.type, numbers.shape
+    assert node.graph is not None
+    node.graph.insert_after(node, choice)
+    for user, index in users:
+        user.replace_input_with(index, choice.outputs[0])
 
 
 ROWS: dict[str, Row] = {"Shape": _shape}

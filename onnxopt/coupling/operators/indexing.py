@@ -94,6 +94,8 @@ def _picked(place: Place, labels: Axis) -> np.ndarray | None:
     tensor = place.constant(1)
     if tensor is None or isinstance(labels, Fixed) or len(tensor.shape) != 1:
         return None
+    if place.extent(0, place.integer("axis", 0)) != len(labels):
+        return None
     numbers: np.ndarray = tensor.numpy()
     if (
         place.constant(0) is not None
@@ -110,6 +112,29 @@ def _new_indices(place: Place, old: np.ndarray, labels: Axis, surgery: Surgery) 
     kept = surgery.kept(labels)
     new = np.cumsum(kept) - 1
     surgery.sizes(place.node, 1, [int(new[index]) for index in old if kept[index]])
+
+
+def _gather_elements(place: Place) -> Sequence[Axes | None]:
+    """Along one axis positions are picked by number; along the others data and indices meet."""
+    x, indices = place.labelled(0), place.labelled(1)
+    if x is None or indices is None:
+        return lost(place, x, indices)
+    along = normalize(place.integer("axis", 0), len(x))
+    found = list(indices)
+    for axis, labels in enumerate(indices):
+        if axis == along or place.extent(0, axis) != place.extent(1, axis):
+            place.pin(x[axis], f"{place.name} picks from it by number")
+        else:
+            found[axis] = place.meet(labels, x[axis])
+    return [tuple(found)]
+
+
+def _by_number(place: Place) -> Sequence[Axes | None]:
+    """Positions are named by numbers out of a tensor: all have to stay."""
+    for index in range(len(place.node.inputs)):
+        what = f"{place.name} picks from it by number"
+        place.pin_all(place.labelled(index) or (), what)
+    return [None] * len(place.node.outputs)
 
 
 def _pad(place: Place) -> Sequence[Axes | None]:
@@ -129,7 +154,8 @@ def _pad(place: Place) -> Sequence[Axes | None]:
             continue
         edges = (0, 0) if pads is None else (pads[at], pads[at + len(axes)])
         constant = place.string("mode", "constant") == "constant"
-        if pads is None or min(edges) < 0 or (any(edges) and not constant):
+        plain = constant and min(edges) >= 0 and shape[axis] == len(labels)
+        if pads is None or (any(edges) and not plain):
             found[axis] = place.pin(labels, f"{place.name} pads it")
         elif any(edges):
             added[at] = (place.fresh(edges[0]), place.fresh(edges[1]))
@@ -156,4 +182,12 @@ def _new_pads(
     surgery.attribute(place.node, "pads", mixed)
 
 
-ROWS: dict[str, Row] = {"Gather": _gather, "Pad": _pad, "Slice": _slice}
+_NUMBERED = ("GatherND", "NonZero", "OneHot", "ScatterElements", "ScatterND")
+
+ROWS: dict[str, Row] = {
+    **dict.fromkeys(_NUMBERED, _by_number),
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "Pad": _pad,
+    "Slice": _slice,
+}

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from onnxopt import graph
 from onnxopt.coupling.labels import Axes, Axis, Fixed
 from onnxopt.coupling.place import Place, Role, Row, Surgery, lost
 
@@ -83,17 +84,14 @@ def _conv_transpose(place: Place) -> Sequence[Axes | None]:
 
 
 def _pool(place: Place) -> Sequence[Axes | None]:
-    """Channels pass; positions in space are mixed."""
+    """Channels pass; positions in space are mixed. Where the largest are counts through all."""
     x = place.labelled(0)
     if x is None:
         return [None]
+    if any(graph.used(value) for value in place.node.outputs[1:]):
+        return lost(place, x)
     rest = _spatial(place, x)
     return [(*x[:2], *rest)] * len(place.node.outputs)
-
-
-def _max_unpool(place: Place) -> Sequence[Axes | None]:
-    """Where the largest were counts through all channels, so that none can go."""
-    return lost(place, place.labelled(0), place.labelled(1))
 
 
 def _grid_sample(place: Place) -> Sequence[Axes | None]:
@@ -111,9 +109,10 @@ def _resize(place: Place) -> Sequence[Axes | None]:
     x, before, after = place.labelled(0), place.shape(0), place.out()
     if x is None or before is None or after is None:
         return lost(place, x)
+    cropped = place.string("coordinate_transformation_mode", "") == "tf_crop_and_resize"
     found = tuple(
         labels
-        if before[axis] == after[axis] and axis < 2
+        if before[axis] == after[axis] and not cropped
         else place.pin(labels, f"{place.name} resizes it")
         for axis, labels in enumerate(x)
     )
@@ -159,7 +158,6 @@ ROWS: dict[str, Row] = {
     "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "GridSample": _grid_sample,
-    "MaxUnpool": _max_unpool,
     "Resize": _resize,
     "SpaceToDepth": _space_to_depth,
     "Upsample": _resize,
