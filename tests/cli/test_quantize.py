@@ -74,3 +74,18 @@ def test_failures_are_one_line(
     assert said.status == status
     assert said.error.startswith(error)
     assert not to.exists()
+
+
+def test_a_budget_is_told_and_leaves_what_to_go_on_from(given: Path, onnxopt: Command) -> None:
+    to, samples = given.with_name("q.onnx"), given.with_name("samples")
+    options = ("--samples", samples, "--no-measure", "--max-drop", "0.5", "--metric", "agreement")
+    said = onnxopt("quantize", given, "-o", to, *options, "--scheme", "int8")
+    assert said.status == 0
+    assert "int8: agreement falls by" in said.out
+    assert json.loads(given.with_name("q.onnx.search.int8").read_text())["drops"].keys() == {"[]"}
+
+
+def test_a_metric_without_a_bound_is_an_error(given: Path, onnxopt: Command) -> None:
+    said = onnxopt("quantize", given, "-o", given.with_name("q.onnx"), "--metric", "top1")
+    assert said.status == 2
+    assert "give --max-drop too" in said.err
