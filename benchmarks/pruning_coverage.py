@@ -136,6 +136,8 @@ def halved(model: ir.Model, _: Coupling, feeds: Sequence[Feeds]) -> dict[str, An
     """Cut a model to half its MACs; return what came of it."""
     sizes = sizes_of(model, feeds[0])
     whole = macs_of(model, sizes)
+    if not whole:
+        return {"macs": 0, "ratio": 1.0, "removed": 0, "missed": ["no MACs are counted in it"]}
     groups = free(couple(model))
     narrow = [group for group in groups if not group.normalised]
     ranks = {group.name: ranking(group) for group in groups}
