@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -70,8 +71,8 @@ def optimize(
     optimized, report = run(model, request)
     progress.clear()
     _warn(report, strict=strict)
-    save(optimized, output, external_data=external_data)
-    _show(report, model, output, as_json=as_json)
+    written = save(optimized, output, external_data=external_data)
+    _show(report, model, written, as_json=as_json)
 
 
 def _warn(report: Report, *, strict: bool) -> None:
@@ -86,7 +87,18 @@ def _warn(report: Report, *, strict: bool) -> None:
     typer.echo(f"warning: {unverified}", err=True)
 
 
-def _show(report: Report, model: Path, output: Path, *, as_json: bool) -> None:
+def _left_over(output: Path, written: Sequence[Path], report: Report) -> Iterator[str]:
+    """Name what an earlier run left beside the model, which may mislead; nothing is deleted."""
+    data, repro = (output.with_name(output.name + suffix) for suffix in (".data", ".repro"))
+    if data.exists() and data not in written:
+        yield f"{output.name} does not use {data}, which is of an earlier model: delete it"
+    if repro.exists() and not report.verification.reproduction:
+        yield f"{repro} is of an earlier run, this one found nothing wrong: delete it"
+
+
+def _show(report: Report, model: Path, written: Sequence[Path], *, as_json: bool) -> None:
+    output = written[0]
+    report.notes += _left_over(output, written, report)
     if as_json:
         import json
 

@@ -27,8 +27,12 @@ _MINIMUM = 1024
 _LARGE, _LARGE_ALIGNMENT, _ALIGNMENT = 1 << 20, 1 << 16, 64
 
 
-def save(model: ir.Model, path: Path | str, *, external_data: bool | None = None) -> None:
-    """Write a model beside its target, then rename it; the suffix tells the format.
+def save(
+    model: ir.Model, path: Path | str, *, external_data: bool | None = None
+) -> tuple[Path, ...]:
+    """Write a model beside its target, then rename it; return the files there are now.
+
+    The suffix tells the format.
 
     ``external_data`` says whether weights of 1 KiB and more go to a data file beside the model,
     called like it with ``.data`` at the end. By default they do where the model came with such
@@ -46,11 +50,12 @@ def save(model: ir.Model, path: Path | str, *, external_data: bool | None = None
             isinstance(slot.tensor, ir.ExternalTensor) for slot in found
         )
     if external_data:
-        _save_pair(model, found, path)
-    elif format_of(path) is Format.PROTOBUF:
+        return _save_pair(model, found, path)
+    if format_of(path) is Format.PROTOBUF:
         _save_inline(model, found, path)
     else:
         put(path, _writer(_render(_to_proto(model, from_files(found), path), path)))
+    return (path,)
 
 
 def _is_external(slot: Slot) -> bool:
@@ -158,7 +163,7 @@ def _write_tensor(tensor: ir.TensorProtocol, file: BinaryIO) -> None:
         )
 
 
-def _save_pair(model: ir.Model, found: Sequence[Slot], path: Path) -> None:
+def _save_pair(model: ir.Model, found: Sequence[Slot], path: Path) -> tuple[Path, ...]:
     outside = [slot for slot in found if _is_external(slot) or nbytes(slot.tensor) >= _MINIMUM]
     offsets: dict[object, int] = {}
     tensors: list[tuple[int, ir.TensorProtocol]] = []
@@ -185,8 +190,10 @@ def _save_pair(model: ir.Model, found: Sequence[Slot], path: Path) -> None:
 
     if not outside:
         put(path, write_model(""))
-        return
-    put_pair(path, path.with_name(f"{path.name}.data"), write_data, write_model)
+        return (path,)
+    data = path.with_name(f"{path.name}.data")
+    put_pair(path, data, write_data, write_model)
+    return path, data
 
 
 def _identity(tensor: ir.TensorProtocol) -> object:

@@ -36,7 +36,7 @@ class Budgeted:
     judge: Judge
     state: Path | None
     """A file to go on from."""
-    keep: Callable[[ir.Model], None]
+    keep: Callable[[ir.Model], object]
     """Takes every model that is within the budget and has more layers on integers than the last."""
 
     def run(self) -> tuple[Outcome | None, Tried]:

@@ -75,7 +75,7 @@ class Request:
     """A bound on a metric in the place of the guard's on the signal."""
     state: Path | None = None
     """A file in which a search for the budget keeps what it has found out, and goes on from."""
-    keep: Callable[[ir.Model], None] = lambda _: None
+    keep: Callable[[ir.Model], object] = lambda _: None
     """Takes the best of a search so far, each time it gets better."""
     seed: int = 0
     observers: tuple[Observer, ...] = ()

@@ -41,6 +41,18 @@ def test_a_file_may_be_replaced_by_its_result(onnxopt: Command, file: Path) -> N
     assert operators(file) == ["Mul", "Relu"]
 
 
+def test_what_an_earlier_run_left_is_named(onnxopt: Command, file: Path) -> None:
+    out = file.with_name("out.onnx")
+    (file.parent / "out.onnx.data").write_bytes(b"weights")
+    (file.parent / "out.onnx.repro").mkdir()
+    notes = json.loads(onnxopt("optimize", file, "-o", out, "--json").out)["notes"]
+    assert [note.partition(" is of an earlier")[0] for note in notes] == [
+        f"out.onnx does not use {out}.data, which",
+        f"{out}.repro",
+    ]
+    assert {"out.onnx.data", "out.onnx.repro"} <= {*os.listdir(file.parent)}
+
+
 def test_json(onnxopt: Command, file: Path) -> None:
     said = onnxopt("optimize", file, "-o", file.with_name("out.onnx"), "--json")
     assert said.status == 0
