@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import onnx
 import onnx_ir as ir
 
-from onnxopt import inspection, quantizer
+from onnxopt import inspection
 from onnxopt.comparison import run as comparison
 from onnxopt.comparison.report import CompareReport, Limits
 from onnxopt.diagnosis import Diagnosis, diagnose
 from onnxopt.difference import Difference, difference
-from onnxopt.errors import UsageError
 from onnxopt.inspection import Inspection
-from onnxopt.io import from_proto, load, save
+from onnxopt.io import load, save
 from onnxopt.lossless import Request, run
+from onnxopt.lossy import prune, prune_with_report, quantize, quantize_with_report
 from onnxopt.measure import BenchReport, Effort
 from onnxopt.measure.models import Matrix
 from onnxopt.measure.request import Request as BenchRequest
@@ -27,9 +26,9 @@ from onnxopt.pipeline import Pipeline
 from onnxopt.profiling.models import profile_files
 from onnxopt.profiling.record import Effort as ProfileEffort
 from onnxopt.profiling.report import ProfileReport
-from onnxopt.quantizer import QuantizeReport
 from onnxopt.report import Report
 from onnxopt.samples import Samples
+from onnxopt.source import Source, source_of
 
 __all__ = [
     "bench",
@@ -41,12 +40,12 @@ __all__ = [
     "optimize",
     "optimize_with_report",
     "profile",
+    "prune",
+    "prune_with_report",
     "quantize",
     "quantize_with_report",
     "save",
 ]
-
-Source = ir.Model | onnx.ModelProto | Path | str
 
 
 def optimize(
@@ -111,15 +110,7 @@ def optimize_with_report(
         strict=strict,
         seed=seed,
     )
-    return run(_source(model), request)
-
-
-def _source(model: Source) -> ir.Model | Path:
-    if isinstance(model, onnx.ModelProto):
-        return from_proto(model)
-    if not isinstance(model, ir.Model | Path | str):
-        raise UsageError(f"a model is a path, an onnx.ModelProto or an ir.Model, not {model!r:.60}")
-    return Path(model) if isinstance(model, str) else model
+    return run(source_of(model), request)
 
 
 def bench(
@@ -200,8 +191,8 @@ def compare(
     """
     return comparison.compare(
         comparison.Request(
-            first=_source(first),
-            second=_source(second),
+            first=source_of(first),
+            second=source_of(second),
             samples=Path(samples) if isinstance(samples, str) else samples,
             provider=provider,
             against_provider=against_provider,
@@ -221,7 +212,7 @@ def diff(first: Source, second: Source) -> Difference:
     Nodes are matched through renames. Names of values, the order of nodes and the way constants are
     stored are no differences. Raises ModelError for a model that cannot be read.
     """
-    one, other = _source(first), _source(second)
+    one, other = source_of(first), source_of(second)
     names = _name(one, "first"), _name(other, "second")
     return difference(_loaded(one), _loaded(other), names)
 
@@ -243,7 +234,7 @@ def inspect(model: Source, *, shapes: Sequence[str] = ()) -> Inspection:
     Raises UsageError for shapes that do not fit the model, ModelError for a model that cannot be
     read.
     """
-    held = _loaded(_source(model))
+    held = _loaded(source_of(model))
     return inspection.inspect(held, shapes=(shapes,) if isinstance(shapes, str) else shapes)
 
 
@@ -296,85 +287,10 @@ def profile(
 
 def _file(model: Source, number: int, stack: contextlib.ExitStack) -> Path:
     """Return the file of a model; one in memory is written to a folder of its own."""
-    source = _source(model)
+    source = source_of(model)
     if isinstance(source, Path):
         return source
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-"))
     path = Path(folder) / f"model_{number + 1}.onnx"
     save(source, path)
     return path
-
-
-def quantize(
-    model: Source,
-    *,
-    samples: Path | str | Samples | None = None,
-    scheme: str | None = None,
-    target: str = "cpu",
-    only: Sequence[str] = (),
-    skip: Sequence[str] = (),
-    measure: bool = True,
-    budget: float = 20.0,
-    max_drop: float | None = None,
-    metric: str | None = None,
-    seed: int = 0,
-) -> ir.Model:
-    """Quantize a model and return the result; the model given stays as it is.
-
-    Without a ``scheme`` (``int8``, ``int8-dynamic``, ``int8-weights``, ``int4-weights``,
-    ``int2-weights``, ``binary-weights``) several are tried, and what keeps the outputs and runs
-    fastest here comes back: the optimized float model where that is best. ``only`` and ``skip`` are
-    shell patterns of node, output and operator names. ``budget`` is in seconds, for measuring.
-    ``max_drop`` bounds how far a ``metric`` may fall on the samples held back, in its own unit:
-    that of the labels, agreement with the float model, or one that is named; layers go back to
-    float until it holds.
-
-    Raises UsageError for unknown names, ModelError for a model that is quantized already or cannot
-    be read and for samples that do not fit it, BackendError where the target cannot be used here.
-    """
-    return quantize_with_report(
-        model,
-        samples=samples,
-        scheme=scheme,
-        target=target,
-        only=only,
-        skip=skip,
-        measure=measure,
-        budget=budget,
-        max_drop=max_drop,
-        metric=metric,
-        seed=seed,
-    )[0]
-
-
-def quantize_with_report(
-    model: Source,
-    *,
-    samples: Path | str | Samples | None = None,
-    scheme: str | None = None,
-    target: str = "cpu",
-    only: Sequence[str] = (),
-    skip: Sequence[str] = (),
-    compare: bool = True,
-    measure: bool = True,
-    budget: float = 20.0,
-    max_drop: float | None = None,
-    metric: str | None = None,
-    check_portability: bool = False,
-    seed: int = 0,
-) -> tuple[ir.Model, QuantizeReport]:
-    """Do what ``quantize`` does and return the report too: what was tried, and why this."""
-    request = quantizer.Request(
-        target=target,
-        scheme=scheme,
-        samples=Path(samples) if isinstance(samples, str) else samples,
-        only=(only,) if isinstance(only, str) else tuple(only),
-        skip=(skip,) if isinstance(skip, str) else tuple(skip),
-        compare=compare,
-        measure=measure,
-        budget_s=budget,
-        accuracy=quantizer.budget_of(max_drop, metric),
-        check_portability=check_portability,
-        seed=seed,
-    )
-    return quantizer.run(_source(model), request)

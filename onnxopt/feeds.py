@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt import graph
 from onnxopt.errors import ModelError, OnnxoptError
 from onnxopt.samples import Sample, Samples
 from onnxopt.signature import Dim, Kind, Need, needs
@@ -189,6 +190,17 @@ def _tree(dim: str) -> ast.expr | None:
 def _names(dim: str) -> list[str]:
     tree = _tree(dim)
     return [] if tree is None else [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
+
+
+def sizes_of(model: ir.Model, feeds: Feeds) -> dict[str, int]:
+    """Return what the extents that inputs leave open are in some feeds, by their names."""
+    found: dict[str, int] = {}
+    for value in model.graph.inputs:
+        array = feeds.get(value.name or "")
+        for at, size in enumerate(graph.dims(value) or ()):
+            if array is not None and not isinstance(size, int):
+                found[size or f"{value.name}:{at}"] = array.shape[at]
+    return found
 
 
 def resolved(dim: Dim, sizes: Sizes) -> int:

@@ -51,6 +51,18 @@ RANDOM = frozenset(
 )
 """Operators that draw random numbers, at least in some mode: never folded, never merged."""
 
+SQUASHING = frozenset(("", name) for name in ("LogSoftmax", "Sigmoid", "Softmax"))
+"""Operators that turn scores into shares, after which differences of large scores are lost."""
+
+SCALES = {
+    ("", "BatchNormalization"): 1,
+    ("", "GroupNormalization"): 1,
+    ("", "InstanceNormalization"): 1,
+    ("", "LayerNormalization"): 1,
+    ("", "RMSNormalization"): 1,
+}
+"""Normalisations, with the place of the input that scales each channel."""
+
 KEPT = frozenset(
     ("", name) for name in ("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear")
 )

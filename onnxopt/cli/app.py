@@ -18,6 +18,7 @@ _MODULES = {
     "export": "export",
     "optimize": "optimize",
     "quantize": "quantize",
+    "prune": "prune",
     "bench": "bench",
     "profile": "profile",
     "compare": "compare",

@@ -94,6 +94,12 @@ def every(layer: Layer, array: np.ndarray) -> np.ndarray:
     return np.indices((len(array), *grid)).reshape(1 + len(grid), -1)
 
 
+def each_of(layer: Layer, images: int, rows: int, at_most: int) -> int:
+    """Return how many places of each image make up so many rows for each column of a layer."""
+    wanted = rows * matrix(layer).shape[-1]
+    return int(min(max(-(-wanted // max(images, 1)), 2), at_most))
+
+
 def columns_at(layer: Layer, array: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return what the rows of ``matrix`` meet there: [groups, positions, columns]."""
     if layer.node.op_type != "Conv":

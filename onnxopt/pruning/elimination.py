@@ -86,18 +86,24 @@ def eliminate(
     *,
     ridge: float = RIDGE,
     rank: np.ndarray | None = None,
+    first: np.ndarray | None = None,
 ) -> Elimination:
     """Take out units until ``least`` are left; the weights for the numbers in ``keep`` are kept.
 
     Each step takes the units whose removal adds least to the error of all readers' outputs after
     the best compensation by the remaining columns (Hassibi and Stork, Optimal Brain Surgeon, 1993;
     Frantar and Alistarh, Optimal Brain Compression, 2022). Where ``rank`` gives an importance to
-    each unit, the order is that one, and compensation the same.
+    each unit, the order is that one, and compensation the same. Units in ``first``, of which
+    nothing is read any more, go before all others.
     """
     states = [_State(reader, ridge) for reader in readers]
     left = np.arange(len(readers[0].columns))
-    order: list[int] = []
-    errors = [0.0]
+    order: list[int] = [] if first is None else first.tolist()
+    if order:
+        left = np.setdiff1d(left, order)
+        for state in states:
+            state.remove(np.array(order))
+    errors = [0.0] * (len(order) + 1)
     wanted = set(keep)
     weights = {len(left): [s.weights(left) for s in states]} if len(left) in wanted else {}
     while len(left) > least:

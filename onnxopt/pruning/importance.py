@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
-
-Importance = Literal["reconstruction", "l1", "l2", "median", "scale", "activations", "random"]
-"""``reconstruction``: what the readers' outputs lose after the best compensation; ``l1`` and
-``l2``: norms of the weights that make the unit; ``median``: their distances from those of the other
-units; ``scale``: of the normalisation behind it; ``activations``: weights that read the unit times
-the size of what they read; ``random``."""
-
-NAMES: tuple[Importance, ...] = get_args(Importance)
 
 
 def norm(rows: np.ndarray, order: Literal[1, 2]) -> np.ndarray:

@@ -27,8 +27,9 @@ class Moments:
         self.count += wide.shape[1]
         self.x += wide.sum(axis=1)
         self.t += wanted.sum(axis=1)
-        self.gram += wide.transpose(0, 2, 1) @ wide
-        self.cross += wanted.transpose(0, 2, 1) @ wide
+        for group, (one, other) in enumerate(zip(wide, wanted, strict=True)):
+            self.gram[group] += one.T @ one  # BLAS computes half of it where both are one array
+            self.cross[group] += other.T @ one
         self.energy += np.square(wanted).sum(axis=1)
 
     @property

@@ -15,6 +15,7 @@ from onnxopt import catalogue, graph, io, lossless
 from onnxopt.base import Context, Observer
 from onnxopt.costs import Costs
 from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
 from onnxopt.ops import QUANTIZED
@@ -34,7 +35,7 @@ from onnxopt.quantizer.settings import held_against
 from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.target import Backend, Feeds, Session
+from onnxopt.target import Backend, Session
 
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
@@ -295,7 +296,7 @@ class _Quantization:
         expected = None if kernels is None else foretold(built.model, kernels)
         if kernels is None or expected is None or not expected.integer:
             return
-        costs = Costs.of(built.model, _sizes(built.model, split.held()[0]))
+        costs = Costs.of(built.model, sizes_of(built.model, split.held()[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
         try:
@@ -376,17 +377,6 @@ class _Quantization:
         if slower:
             self._warnings.append(f"{row.scheme} is {row.verdict} than the model given")
         return row.scheme, "as asked for"
-
-
-def _sizes(model: ir.Model, feeds: Feeds) -> dict[str, int]:
-    """Return what the extents that inputs leave open are in some feeds, by their names."""
-    found: dict[str, int] = {}
-    for value in model.graph.inputs:
-        array = feeds.get(value.name or "")
-        for at, size in enumerate(graph.dims(value) or ()):
-            if array is not None and not isinstance(size, int):
-                found[size or f"{value.name}:{at}"] = array.shape[at]
-    return found
 
 
 def _check_float(model: ir.Model) -> None:

@@ -1,0 +1,160 @@
+"""What a pruning did: readable on a console, by a machine, and as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from typing import Any, Literal
+
+from onnxopt.measure.intervals import Estimate
+from onnxopt.render import Paper, bytes_text
+
+Of = Literal["macs", "params", "bytes", "latency"]
+_SHOWN = 60
+"""Groups that a console shows."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Amounts of a model."""
+
+    macs: int
+    params: int
+    weight_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """A group of channels that goes together."""
+
+    name: str
+    before: int
+    after: int
+    cost: float
+    """The error of the outputs, a share of their energy, with this group alone as small as it
+    became and what reads it compensated."""
+    costs: dict[int, float]
+    """The same for every width that was considered."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerRow:
+    """A layer that was refitted: its error over the variance of what it should compute."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclasses.dataclass(kw_only=True)
+class PruneReport:
+    """What was removed, what it costs and gains."""
+
+    target: str
+    of: Of
+    share: float
+    """What was to be left of the amount."""
+    left: float
+    """What is left."""
+    reached: bool
+    groups: list[GroupRow]
+    layers: list[LayerRow]
+    blocked: dict[str, str]
+    """Groups that may not shrink, and why."""
+    before: Totals
+    after: Totals
+    fitted_on: int
+    compared_on: int
+    sqnr_db: float | None = None
+    """Signal over error of the worst output on samples held back."""
+    agreement: float | None = None
+    """How often the largest element of that output stays the largest."""
+    latency: Estimate | None = None
+    """Over that of the optimized model."""
+    verdict: str = ""
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON, which has no infinity."""
+        plain: dict[str, Any] = _finite(dataclasses.asdict(self))
+        return plain
+
+    def __str__(self) -> str:
+        page = io.StringIO()
+        self.render(Paper(page))
+        return page.getvalue()
+
+    def render(self, paper: Paper) -> None:
+        """Write the table of groups, totals, and what the outputs keep."""
+        thinned = [row for row in self.groups if row.after < row.before]
+        rows = [[row.name, str(row.before), str(row.after), cost_text(row)] for row in self.groups]
+        paper.table([["channels of", "before", "after", "output error alone"], *rows[:_SHOWN]])
+        if len(rows) > _SHOWN:
+            paper.line(f"and {len(rows) - _SHOWN} more groups; --json has all")
+        paper.line()
+        paper.table([["", "before", "after", "left"], *self.totals()])
+        paper.line()
+        for line in self.remarks():
+            paper.line(line)
+        paper.line(
+            f"{len(thinned)} of {len(self.groups)} groups are smaller; fitted on "
+            f"{self.fitted_on} samples"
+        )
+
+    def totals(self) -> list[list[str]]:
+        """Return the rows of the table of amounts."""
+        one, other = self.before, self.after
+        sizes = one.weight_bytes, other.weight_bytes
+        found = [
+            _row("multiply-adds", one.macs, other.macs, f"{one.macs:,}", f"{other.macs:,}"),
+            _row("parameters", one.params, other.params, f"{one.params:,}", f"{other.params:,}"),
+            _row("weights", *sizes, *map(bytes_text, sizes)),
+        ]
+        if self.latency is not None:
+            low, high = self.latency.low, self.latency.high
+            span = f"{self.latency.value:.3f} ({low:.3f} to {high:.3f})"
+            found.append(["latency", "1", span, f"{100 * self.latency.value:.1f} %"])
+        return found
+
+    def remarks(self) -> list[str]:
+        """Return what is to be known of the result, in sentences."""
+        found = []
+        if self.sqnr_db is not None and math.isfinite(self.sqnr_db):
+            same = (
+                ""
+                if self.agreement is None
+                else (f", {100 * self.agreement:.1f} % of decisions as before")
+            )
+            found.append(
+                f"outputs: {self.sqnr_db:.1f} dB signal over error{same}, on "
+                f"{self.compared_on} samples held back"
+            )
+        reasons: dict[str, int] = {}
+        for reason in self.blocked.values():
+            reasons[reason] = reasons.get(reason, 0) + 1
+        for reason, count in list(reasons.items())[:8]:
+            found.append(f"whole: {count} {'group' if count == 1 else 'groups'}, {reason}")
+        found += [f"note: {note}" for note in self.notes]
+        if self.verdict:
+            found.append(f"latency: {self.verdict}")
+        return found
+
+
+def cost_text(row: GroupRow) -> str:
+    """Return what a group costs as a share."""
+    return "-" if row.after == row.before else f"{100 * row.cost:.2f} %"
+
+
+def _row(name: str, before: int, after: int, *shown: str) -> list[str]:
+    return [name, *shown, f"{100 * after / before:.1f} %" if before else "-"]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,323 @@
+"""Carry out a pruning: optimize, thin, refit, hold against the original, measure."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnxopt import catalogue, graph, io, lossless, shapes
+from onnxopt.base import Context, Observer
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.feeds import sizes_of
+from onnxopt.measure import Effort, bench
+from onnxopt.measure.records import Variant
+from onnxopt.ops import QUANTIZED
+from onnxopt.pipeline import Pipeline
+from onnxopt.pruner.latency import Timed
+from onnxopt.pruner.report import GroupRow, LayerRow, Of, PruneReport, Totals
+from onnxopt.pruner.streams import Division, batched, division_of, entries
+from onnxopt.pruning.amounts import Counted, Gauge
+from onnxopt.pruning.candidates import Limits
+from onnxopt.pruning.channels import Outcome, prune
+from onnxopt.pruning.choice import Request as Thinning
+from onnxopt.pruning.options import Importance, Ratios, Recover
+from onnxopt.quantizer.guard import Guard
+from onnxopt.samples import Samples
+from onnxopt.target import Feeds
+
+FLOAT_CHANNELS = 8
+"""Kernels for floats work on so many channels at once, so latency falls in such steps at best."""
+TIMED = 8
+"""Widths of each group that are timed."""
+FEW = 100
+"""Samples below which refitting is warned of."""
+
+Progress = Callable[[float, str], None]
+
+
+def _silent(share: float, text: str) -> None:
+    del share, text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is to be left of an amount."""
+
+    of: Of
+    share: float
+
+    @classmethod
+    def of_one(
+        cls,
+        *,
+        macs: float | None,
+        params: float | None,
+        bytes: float | None,
+        latency: float | None,
+    ) -> Goal:
+        """Return the one that is given; UsageError where none is, or more than one."""
+        given: dict[Of, float | None] = {
+            "macs": macs,
+            "params": params,
+            "bytes": bytes,
+            "latency": latency,
+        }
+        asked = [(of, share) for of, share in given.items() if share is not None]
+        if len(asked) != 1:
+            raise UsageError(
+                "say what is to be left of one amount: macs, params, bytes or latency, as 0.5"
+            )
+        return cls(of=asked[0][0], share=asked[0][1])
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UsageError(
+                f"{self.of}={self.share:g}: give the share that is left, between 0 and 1"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a pruning."""
+
+    goal: Goal
+    target: str = "cpu"
+    samples: Path | Samples | None = None
+    """Real inputs; made up where there are none, which says little."""
+    importance: Importance = "reconstruction"
+    ratios: Ratios = "outputs"
+    recover: Recover = "refit"
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    multiple: int | None = None
+    """Numbers of channels are multiples of this; None is 8 for latency and 1 for others."""
+    least: float = 0.1
+    steps: int = 1
+    """In how many steps the share is reached, each ranked and refitted anew."""
+    measure: bool = True
+    """Measure the latency of the result."""
+    budget_s: float = 20.0
+    seed: int = 0
+    observers: tuple[Observer, ...] = ()
+    progress: Progress = _silent
+
+    def thinning(self) -> Thinning:
+        """Return what is asked of the channels."""
+        natural = FLOAT_CHANNELS if self.goal.of == "latency" else 1
+        return Thinning(
+            share=self.goal.share,
+            importance=self.importance,
+            ratios=self.ratios,
+            recover=self.recover,
+            steps=self.steps,
+            limits=Limits(
+                only=self.only,
+                skip=self.skip,
+                multiple=self.multiple or natural,
+                least=self.least,
+                steps=TIMED if self.goal.of == "latency" else Limits.steps,
+            ),
+        )
+
+
+def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, PruneReport]:
+    """Prune a model, or the file of one; return the result and what was done.
+
+    Raises UsageError for an unknown target and for a share that is none, ModelError for a model
+    that cannot be read, is quantized, or has nothing that may go, and for samples that do not fit.
+    """
+    return _Run(source, request).run()
+
+
+class _Run:
+    def __init__(self, source: ir.Model | Path, request: Request) -> None:
+        self._source, self._request = source, request
+        self._target = catalogue.find_backend(request.target).target()
+        self._backend = catalogue.backend(request.target)
+        self._warnings: list[str] = []
+        self._notes: list[str] = []
+
+    def run(self) -> tuple[ir.Model, PruneReport]:
+        started = time.perf_counter()
+        whole = self._optimized()
+        given = self._request.samples
+        division = division_of(given, whole, lossless.reference(), self._request.seed)
+        self._warn(division, whole)
+        held = division.held()
+        first = held[0]
+        thin = whole.clone()
+        with self._gauge(thin, first) as gauge:
+            outcome = prune(thin, self._request.thinning(), gauge, self._context(division, thin))
+        self._check(outcome)
+        report = self._report(whole, thin, outcome, division, first)
+        self._told("comparing")
+        with self._backend.open(whole) as session:
+            guard = Guard(session, held)
+        with self._backend.open(thin) as session:
+            loss = guard.loss(session)
+        report.sqnr_db, report.agreement = loss.sqnr_db, loss.agreement
+        if loss.strange:
+            raise ModelError(
+                "the pruned model's outputs are NaN, infinite or of another shape; prune less, or "
+                "give samples like those it will see"
+            )
+        self._finish(thin)
+        if self._request.measure:
+            self._finish(whole)
+            self._measure(whole, thin, first, report)
+        report.seconds = time.perf_counter() - started
+        return thin, report
+
+    def _optimized(self) -> ir.Model:
+        """Return the model after the target's lossless passes, all weights fixed, with shapes."""
+        given = io.load(self._source) if isinstance(self._source, Path) else self._source
+        _check_float(given)
+        fixed = sum(value.is_initializer() for value in given.graph.inputs)
+        if fixed:
+            self._notes.append(f"{fixed} weights were inputs too: they are fixed now")
+        first = "freeze-initializers{overridable=true}"
+        request = lossless.Request(
+            target=self._request.target,
+            pipeline=f"{first}, {self._target.pipeline}",
+            observers=self._request.observers,
+            seed=self._request.seed,
+        )
+        model, _ = lossless.run(self._source, request)
+        shapes.infer(model)
+        return model
+
+    def _finish(self, model: ir.Model) -> None:
+        tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
+        Pipeline.parse(tail).run(model, Context(target=self._target))
+
+    def _warn(self, division: Division, model: ir.Model) -> None:
+        if self._request.samples is None:
+            self._warnings.append(
+                "no samples: channels are chosen and weights refitted on made-up inputs, and the "
+                "result may be worth nothing on real ones; pass --samples"
+            )
+        elif self._request.recover == "refit":
+            count = division.fitted * entries(division.held()[0], model)
+            if count < FEW:
+                self._warnings.append(
+                    f"{count} samples are few to refit weights on; 500 and more do better"
+                )
+
+    def _context(self, division: Division, model: ir.Model) -> Context:
+        return Context(
+            target=self._target,
+            evaluate=lossless.reference(),
+            load=catalogue.backend(lossless.STREAM).open,
+            samples=batched(division.fitting(), model),
+            seed=self._request.seed,
+            progress=self._telling,
+        )
+
+    def _telling(self, what: str, done: int, of: int | None) -> None:
+        self._request.progress(done / of if of else 0.0, what)
+
+    def _told(self, what: str) -> None:
+        self._request.progress(1.0, what)
+
+    def _gauge(self, model: ir.Model, feeds: Feeds) -> contextlib.AbstractContextManager[Gauge]:
+        of = self._request.goal.of
+        if of == "latency":
+            return Timed(model, self._backend, feeds, self._request.seed, self._telling)
+        return contextlib.nullcontext(Counted(of, sizes_of(model, feeds)))
+
+    def _check(self, outcome: Outcome) -> None:
+        goal = self._request.goal
+        if not outcome.groups:
+            reasons = sorted({reason for _, reason in outcome.blocked})[:3]
+            why = f": {'; '.join(reasons)}" if reasons else ""
+            raise ModelError(
+                f"the model has no channels that may go{why}; see --only, --skip and --least"
+            )
+        if not outcome.reached:
+            left = outcome.after / outcome.before if outcome.before else 1.0
+            self._warnings.append(
+                f"{100 * left:.1f} % of {goal.of} are left, not {100 * goal.share:.1f} %: "
+                "what may shrink is as small as it may be; lower --least, or skip less"
+            )
+
+    def _report(
+        self,
+        whole: ir.Model,
+        thin: ir.Model,
+        outcome: Outcome,
+        division: Division,
+        first: Feeds,
+    ) -> PruneReport:
+        goal = self._request.goal
+        return PruneReport(
+            target=self._request.target,
+            of=goal.of,
+            share=goal.share,
+            left=outcome.after / outcome.before if outcome.before else 1.0,
+            reached=outcome.reached,
+            groups=[
+                GroupRow(
+                    name=g.name,
+                    before=g.before,
+                    after=g.after,
+                    cost=g.costs.get(g.after, 0.0),
+                    costs=g.costs,
+                )
+                for g in outcome.groups
+            ],
+            layers=[
+                LayerRow(name=r.name, before=r.before, after=r.after) for r in outcome.refitted
+            ],
+            blocked=dict(outcome.blocked),
+            before=_totals(whole, first),
+            after=_totals(thin, first),
+            fitted_on=division.fitted,
+            compared_on=len(division.held()),
+            warnings=self._warnings,
+            notes=self._notes,
+        )
+
+    def _measure(self, whole: ir.Model, thin: ir.Model, feeds: Feeds, report: PruneReport) -> None:
+        with tempfile.TemporaryDirectory(prefix="onnxopt-") as name:
+            folder = Path(name)
+            io.save(whole, folder / "whole.onnx")
+            io.save(thin, folder / "thin.onnx")
+            variants = [
+                Variant(label=each, model=folder / f"{each}.onnx", backend=self._backend)
+                for each in ("whole", "thin")
+            ]
+            effort = Effort(budget_s=self._request.budget_s)
+            found = bench(
+                variants,
+                feeds=[feeds],
+                effort=effort,
+                seed=self._request.seed,
+                progress=self._request.progress,
+            )
+        row = found.rows[1]
+        report.latency, report.verdict = row.ratio, row.verdict or (row.error or "")
+        report.warnings += found.warnings
+
+
+def _totals(model: ir.Model, feeds: Feeds) -> Totals:
+    sizes = sizes_of(model, feeds)
+    return Totals(
+        macs=int(Counted("macs", sizes).measured(model)),
+        params=int(Counted("params", sizes).measured(model)),
+        weight_bytes=int(Counted("bytes", sizes).measured(model)),
+    )
+
+
+def _check_float(model: ir.Model) -> None:
+    found = [n for home in graph.graphs(model) for n in home if n.op_type in QUANTIZED]
+    if found:
+        raise ModelError(
+            f"the model is quantized: {len(found)} nodes such as {found[0].op_type} "
+            f"'{found[0].name}'; prune the float model that it was made from, then quantize"
+        )

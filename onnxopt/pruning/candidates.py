@@ -1,0 +1,190 @@
+"""Groups of channels that may shrink: who makes them, who reads them, how far they may go."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.coupling import Group, Member, Role
+from onnxopt.layers import matrices, readers
+from onnxopt.layers.readers import Layer
+from onnxopt.ops import SCALES
+
+LARGEST = 6144
+"""Columns of a layer whose second moments are still taken."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Read:
+    """A layer that sums over the units; ``columns`` [units, k] are theirs in its matrix."""
+
+    layer: Layer
+    member: Member
+    columns: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What may be pruned, and how far."""
+
+    only: tuple[str, ...] = ()
+    """Patterns of names: nothing else is pruned."""
+    skip: tuple[str, ...] = ()
+    """Patterns of what stays."""
+    multiple: int = 1
+    """Widths are multiples of this, where the group was as wide."""
+    least: float = 0.1
+    """The share of a group's units that stays."""
+    steps: int = 32
+    """Widths that a group may have, evenly apart."""
+
+    def allows(self, group: Group) -> bool:
+        """Return whether the patterns let a group shrink.
+
+        ``only`` has to name it or what makes its units, ``skip`` nothing that has them.
+        """
+        makers = [member for member in group.members if member.role is Role.PRODUCES]
+        if self.only and not _any({group.name, *_names(makers)}, self.only):
+            return False
+        return not _any({group.name, *_names(group.members)}, self.skip)
+
+    def widths(self, units: int) -> tuple[int, ...]:
+        """Return the numbers of units that may be left, the widest first."""
+        step = self.multiple if units >= 2 * self.multiple else 1
+        floor = max(math.ceil(self.least * units), 1)
+        apart = max(math.ceil(units / self.steps / step), 1) * step
+        found = {units}
+        width = units - (units % apart or apart)
+        while width >= floor:
+            found.add(width)
+            width -= apart
+        return tuple(sorted(found, reverse=True))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A group that may shrink."""
+
+    group: Group
+    reads: tuple[Read, ...]
+    """The layers that can be refitted."""
+    others: tuple[Member, ...]
+    """Weights that sum over the units and cannot."""
+    widths: tuple[int, ...]
+    """The numbers of units that may be left, the widest first."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the group."""
+        return self.group.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rest computes the same when all that reads a unit is zero as without it."""
+        alone = all(m.value.is_initializer() and graph.sole_use(m.value) for m in self.others)
+        return not self.group.normalised and alone and bool(self.reads or self.others)
+
+
+def candidates(groups: Iterable[Group], limits: Limits) -> list[Candidate]:
+    """Return the groups that may shrink under the limits."""
+    found = []
+    for group in groups:
+        widths = limits.widths(group.units)
+        if group.blocked is None and len(widths) > 1 and limits.allows(group):
+            found.append(_candidate(group, widths))
+    return found
+
+
+def _candidate(group: Group, widths: tuple[int, ...]) -> Candidate:
+    reads: list[Read] = []
+    others: list[Member] = []
+    for member in group.members:
+        if member.role is Role.READS:
+            found = _read(member)
+            if found is None:
+                others.append(member)
+            else:
+                reads.append(found)
+    return Candidate(group=group, reads=tuple(reads), others=tuple(others), widths=widths)
+
+
+def _read(member: Member) -> Read | None:
+    """Return the layer that a weight belongs to, unless others share it or it has groups."""
+    layer = None if member.node is None else readers.read(member.node)
+    if layer is None or layer.weight is not member.value or not graph.sole_use(layer.weight):
+        return None
+    if not layer.weight.is_initializer() or matrices.matrix(layer).shape[-1] > LARGEST:
+        return None
+    if layer.node.op_type == "Conv":
+        shape = readers.contents(layer.weight).shape
+        if graph.attr_int(layer.node, "group", 1) != 1 or member.axis != 1:
+            return None
+        taps = math.prod(shape[2:])
+        columns = member.positions[:, :, None] * taps + np.arange(taps)
+        return Read(layer=layer, member=member, columns=columns.reshape(len(columns), -1))
+    if member.axis == layer.axis:
+        return None
+    return Read(layer=layer, member=member, columns=member.positions)
+
+
+def made_rows(group: Group) -> np.ndarray:
+    """Return the weights that make each unit, side by side: [units, weights].
+
+    The weights of each layer are scaled to a mean square of 1, so that none drowns the others.
+    """
+    parts = []
+    for member in group.members:
+        held = graph.array(member.value) if member.role is Role.PRODUCES else None
+        if held is not None and held.ndim > 1 and held.dtype.kind == "f":
+            parts.append(_rows(held.astype(np.float64), member))
+    return np.concatenate(parts, axis=1) if parts else np.ones((group.units, 1))
+
+
+def scales(group: Group) -> np.ndarray | None:
+    """Return the product of what normalisations scale each unit by; None where none do."""
+    found = None
+    for member in group.members:
+        node, held = member.node, graph.array(member.value)
+        index = None if node is None else SCALES.get((node.domain, node.op_type))
+        if node is None or index is None or held is None or held.ndim != 1:
+            continue
+        if node.inputs[index] is member.value:
+            factors = np.abs(held[member.positions]).mean(axis=1)
+            found = factors if found is None else found * factors
+    return found
+
+
+def _rows(held: np.ndarray, member: Member) -> np.ndarray:
+    moved = np.moveaxis(held, member.axis, 0)[member.positions]
+    rows = moved.reshape(len(member.positions), -1)
+    level = math.sqrt(float(np.square(rows).mean()))
+    return np.asarray(rows / level if level > 0 else rows)
+
+
+def _names(members: Iterable[Member]) -> Iterator[str]:
+    for member in members:
+        yield member.value.name or ""
+        yield "" if member.node is None else member.node.name or ""
+
+
+def _any(names: Iterable[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def masked(values: Iterable[Member], gone: np.ndarray) -> dict[ir.Value, np.ndarray]:
+    """Return weights with the positions of some units set to zero."""
+    found: dict[ir.Value, np.ndarray] = {}
+    for member in values:
+        held = found.get(member.value)
+        held = graph.array(member.value) if held is None else held
+        if held is not None:
+            held = held.copy()
+            held[(slice(None),) * member.axis + (member.positions[gone].reshape(-1),)] = 0
+            found[member.value] = held
+    return found

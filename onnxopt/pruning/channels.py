@@ -1,0 +1,212 @@
+"""Prune whole channels: rank, probe, allocate, refit, cut."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt import graph
+from onnxopt.base import Context
+from onnxopt.coupling import couple, cut
+from onnxopt.errors import ModelError, UsageError, VerificationError
+from onnxopt.layers import matrices
+from onnxopt.pruning.amounts import Gauge
+from onnxopt.pruning.candidates import Candidate, candidates, masked
+from onnxopt.pruning.choice import TOLERANCE, Choice, Gone, Request, keep
+from onnxopt.pruning.outputs import Distance, telling
+from onnxopt.pruning.recovery import Recovery, Refitted
+from onnxopt.pruning.sensitivity import Ranked
+from onnxopt.target import Feeds
+
+_COMPARED = 4
+_SAME = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Thinned:
+    """A group as it was and is."""
+
+    name: str
+    before: int
+    after: int
+    costs: dict[int, float]
+    """What the outputs lose when this group alone shrinks, by width: a share of their energy."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was done."""
+
+    groups: tuple[Thinned, ...]
+    refitted: tuple[Refitted, ...]
+    blocked: tuple[tuple[str, str], ...]
+    """Groups that may not shrink, and why."""
+    before: float
+    after: float
+    """The amount that was to fall."""
+    reached: bool
+    """Whether it fell as far as asked."""
+
+    @property
+    def changed(self) -> int:
+        """How many groups shrank."""
+        return sum(group.after < group.before for group in self.groups)
+
+
+Permit = Callable[[str], bool]
+"""Takes the name of a group and says whether it may shrink."""
+
+
+def _all(name: str) -> bool:
+    del name
+    return True
+
+
+def prune(
+    model: ir.Model, request: Request, gauge: Gauge, context: Context, permit: Permit = _all
+) -> Outcome:
+    """Remove channels from a model in place until only the share asked for of an amount is left.
+
+    The model has to say the types and shapes of its values. Raises UsageError without samples,
+    VerificationError where the model without the channels does not compute what it computes with
+    them at zero.
+    """
+    return _Pruning(model, request, gauge, context, permit).run()
+
+
+class _Pruning:
+    def __init__(
+        self, model: ir.Model, request: Request, gauge: Gauge, context: Context, permit: Permit
+    ) -> None:
+        self._model, self._request, self._context, self._permit = model, request, context, permit
+        self._gauge = gauge
+        self._groups = couple(model).groups
+        self._costs: dict[str, dict[int, float]] = {}
+        self._allowed: dict[str, bool] = {}
+
+    def run(self) -> Outcome:
+        """Shrink step by step with zeros in the place of what is gone, and cut in the end."""
+        before = self._gauge.measured(self._model)
+        found = candidates(self._groups, self._request.limits)
+        if not found:
+            return self._outcome({}, (), before)
+        feeds = self._feeds()
+        thin = self._model.clone()
+        gone: Gone = {one.name: np.empty(0, int) for one in found}
+        refitted: Sequence[Refitted] = ()
+        exact = True
+        for step in range(1, self._request.steps + 1):
+            share = self._request.share ** (step / self._request.steps)
+            choice = Choice(thin, self._request, self._gauge, self._context)
+            ranked, widths = choice.run(feeds, before, share, gone)
+            for one in ranked:
+                self._costs.setdefault(one.candidate.name, dict(sorted(one.costs.items())))
+            shrunk = [one for one in ranked if self._shrinks(one, widths)]
+            exact = exact and all(one.candidate.exact for one in shrunk)
+            gone = {**gone, **{o.candidate.name: o.gone(widths[o.candidate.name]) for o in shrunk}}
+            refitted = self._thin_out(thin, ranked, gone, feeds) if shrunk else refitted
+        if any(len(units) for units in gone.values()):
+            self._cut(thin, gone, feeds if exact else [])
+        return self._outcome(gone, refitted, before)
+
+    def _feeds(self) -> list[Feeds]:
+        if self._context.samples is None:
+            raise UsageError("pruning needs samples: pass a folder or a file of them")
+        feeds = list(self._context.samples)
+        if not feeds:
+            raise ModelError("pruning: there are no samples; check the path of the samples")
+        return feeds
+
+    def _shrinks(self, one: Ranked, widths: Mapping[str, int]) -> bool:
+        name = one.candidate.name
+        if widths[name] >= one.candidate.widths[0]:
+            return False
+        if name not in self._allowed:
+            self._allowed[name] = self._permit(name)
+        return self._allowed[name]
+
+    def _thin_out(
+        self, thin: ir.Model, ranked: Sequence[Ranked], gone: Gone, feeds: Sequence[Feeds]
+    ) -> Sequence[Refitted]:
+        """Set to zero what reads units that are gone, and refit the rest."""
+        kept = _mask([one.candidate for one in ranked], gone)
+        if self._request.recover == "none":
+            return ()
+        recovery = Recovery(self._model, thin, kept, self._context, self._request.recover)
+        return recovery.run(feeds)
+
+    def _cut(self, thin: ir.Model, gone: Gone, feeds: Sequence[Feeds]) -> None:
+        """Take the units away; on the feeds the model has to compute what it did before."""
+        whole = thin.clone()
+        cut(thin, keep(self._groups, gone))
+        if feeds:
+            self._compare(whole, thin, feeds[:_COMPARED])
+        self._model.graph = thin.graph
+
+    def _compare(self, whole: ir.Model, thin: ir.Model, feeds: Sequence[Feeds]) -> None:
+        wanted = telling(whole)
+        names = [value.name or "" for value in wanted]
+        found = Distance(len(names))
+        now = [next(v for v in _values(thin) if v.name == name) for name in names]
+        with self._context.open(whole, wanted) as one, self._context.open(thin, now) as other:
+            for each in feeds:
+                before, after = one.run(each), other.run(each)
+                found.add([before[name] for name in names], [after[name] for name in names])
+        if found.value > _SAME:
+            raise VerificationError(
+                f"without its channels the model computes something else (a share of "
+                f"{found.value:.1e} of its outputs' energy): a fault of onnxopt, please report it"
+            )
+
+    def _outcome(self, gone: Gone, refitted: Sequence[Refitted], before: float) -> Outcome:
+        after = self._gauge.measured(self._model) if gone else before
+        return Outcome(
+            groups=tuple(
+                Thinned(
+                    name=group.name,
+                    before=group.units,
+                    after=group.units - len(gone[group.name]),
+                    costs=self._costs[group.name],
+                )
+                for group in self._groups
+                if group.name in self._costs
+            ),
+            refitted=tuple(refitted),
+            blocked=tuple(self._whole(gone)),
+            before=before,
+            after=after,
+            reached=after <= (self._request.share + 3 * TOLERANCE) * before,
+        )
+
+    def _whole(self, gone: Gone) -> Iterator[tuple[str, str]]:
+        for group in self._groups:
+            if group.blocked is not None:
+                yield group.name, group.blocked
+            elif group.name in gone and group.name not in self._costs:
+                yield group.name, f"{group.normalised[0]} takes statistics over it"
+
+
+def _values(model: ir.Model) -> Iterator[ir.Value]:
+    yield from model.graph.inputs
+    for node in model.graph:
+        yield from node.outputs
+
+
+def _mask(found: Sequence[Candidate], gone: Gone) -> dict[str, np.ndarray]:
+    """Set to zero all that reads units that are gone; return which columns of layers stay."""
+    kept: dict[str, np.ndarray] = {}
+    for one in found:
+        units = gone[one.name]
+        for read in one.reads if len(units) else ():
+            columns = matrices.matrix(read.layer).shape[-1]
+            mask = kept.setdefault(read.layer.weight.name or "", np.ones(columns, bool))
+            mask[read.columns[units].reshape(-1)] = False
+        members = [read.member for read in one.reads] + list(one.others)
+        for member in members if len(units) else ():
+            if member.value.is_initializer():
+                held = masked([member], units)[member.value]
+                member.value.const_value = graph.tensor_of(held)
+    return kept

@@ -1,0 +1,168 @@
+"""Which channels go, and how many of each group, in one step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxopt.base import Context
+from onnxopt.coupling import Group, couple, cut
+from onnxopt.feeds import sizes_of
+from onnxopt.pruning.allocate import allocate, uniform
+from onnxopt.pruning.amounts import Counted, Gauge
+from onnxopt.pruning.candidates import Candidate, Limits, candidates
+from onnxopt.pruning.options import Importance, Ratios, Recover
+from onnxopt.pruning.sensitivity import Probing, Ranked, Ranking
+from onnxopt.target import Feeds
+
+WORK = 3e12
+"""Multiply-adds that probing may take."""
+FEWEST, IMAGES, PROBES = 64, 256, 7
+"""Images that probing takes at least, where work allows, and at most; widths of each group."""
+TOLERANCE = 0.01
+"""How far from the target the result may be, as a share of it, before it is corrected."""
+_AIMS = 5
+
+Gone = Mapping[str, np.ndarray]
+"""The units of each group that are zero already."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a pruning."""
+
+    share: float
+    """What is left of the amount."""
+    importance: Importance = "reconstruction"
+    ratios: Ratios = "outputs"
+    recover: Recover = "refit"
+    steps: int = 1
+    """In how many equal ratios the share is reached, each ranked and refitted anew."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+
+def keep(groups: Iterable[Group], gone: Gone) -> dict[str, np.ndarray]:
+    """Return the units that stay of each group that loses some."""
+    units = {group.name: group.units for group in groups}
+    return {
+        name: np.setdiff1d(np.arange(units[name]), lost) for name, lost in gone.items() if len(lost)
+    }
+
+
+class Choice:
+    """Chooses units of a model in which those that are gone already are zero."""
+
+    def __init__(self, model: ir.Model, request: Request, gauge: Gauge, context: Context) -> None:
+        self._model, self._request, self._gauge = model, request, gauge
+        self._context = context
+        self._groups = couple(model).groups
+
+    def run(
+        self, feeds: Sequence[Feeds], before: float, share: float, gone: Gone
+    ) -> tuple[list[Ranked], dict[str, int]]:
+        """Rank the units and find widths at which a share of what there was before is left.
+
+        Groups that normalisations read are left alone unless the others are not enough.
+        """
+        wanted = share * before
+        found = [
+            _narrowed(one, len(gone[one.name]))
+            for one in candidates(self._groups, self._request.limits)
+            if one.name in gone
+        ]
+        exact = [one for one in found if one.exact or len(gone[one.name])]
+        ranked, widths = self._chosen(exact, feeds, before, wanted, gone)
+        if widths is None and len(exact) < len(found):
+            ranked, widths = self._chosen(found, feeds, before, wanted, gone)
+        if widths is None:
+            widths = {one.candidate.name: one.candidate.widths[-1] for one in ranked}
+        return ranked, widths
+
+    def _chosen(
+        self,
+        found: Sequence[Candidate],
+        feeds: Sequence[Feeds],
+        before: float,
+        wanted: float,
+        gone: Gone,
+    ) -> tuple[list[Ranked], dict[str, int] | None]:
+        """Rank candidates and find widths that reach the target; None where none do."""
+        probes, count = self._effort(found, feeds)
+        tried = {one.name: _spread(one.widths, probes) for one in found}
+        ranking = Ranking(self._model, self._context, self._request.importance, tried)
+        ranked = ranking.run(found, feeds, gone)
+        if self._request.ratios == "outputs":
+            Probing(self._model, self._context, feeds[:count]).run(ranked)
+        else:
+            for one in ranked:
+                one.costs = one.losses()
+        return ranked, self._widths(ranked, before, wanted, gone)
+
+    def _effort(self, found: Sequence[Candidate], feeds: Sequence[Feeds]) -> tuple[int, int]:
+        """Return how many widths of each group are probed, and on how many feeds."""
+        if self._request.ratios != "outputs":
+            return 0, 0
+        macs = Counted("macs", sizes_of(self._model, feeds[0])).measured(self._model)
+        batch = max((len(array) for array in feeds[0].values() if array.ndim), default=1)
+        most = min(len(feeds), math.ceil(IMAGES / batch))
+        for probes in (PROBES, 3, 2):
+            count = int(2 * WORK / max(macs * len(found) * probes, 1.0))
+            if count >= min(most, math.ceil(FEWEST / batch)):
+                break
+        return probes, min(max(count, 1), most)
+
+    def _widths(
+        self, ranked: Sequence[Ranked], before: float, wanted: float, gone: Gone
+    ) -> dict[str, int] | None:
+        """Allocate; where the cut model has another amount than foretold, aim anew."""
+        groups = [(one.candidate.group, one.candidate.widths) for one in ranked]
+        estimate = self._gauge.estimate(self._model, groups)
+        aim = estimate.total({}) - (before - wanted)
+        solve = uniform if self._request.ratios == "uniform" else allocate
+        costs = {one.candidate.name: one.costs for one in ranked}
+        tried: list[tuple[float, dict[str, int]]] = []
+        for _ in range(_AIMS):
+            widths = solve(costs, estimate, aim)
+            if widths is None or any(widths == known for _, known in tried):
+                break
+            missed = self._gauge.measured(self._trial(ranked, widths, gone)) / wanted - 1
+            tried.append((missed, widths))
+            if abs(missed) <= TOLERANCE:
+                break
+            aim -= missed * wanted
+        return _nearest(tried)
+
+    def _trial(self, ranked: Sequence[Ranked], widths: Mapping[str, int], gone: Gone) -> ir.Model:
+        """Return the model as small as it would be."""
+        trial = self._model.clone()
+        now = {one.candidate.name: one.gone(widths[one.candidate.name]) for one in ranked}
+        cut(trial, keep(self._groups, {**gone, **now}))
+        return trial
+
+
+def _nearest(tried: Sequence[tuple[float, dict[str, int]]]) -> dict[str, int] | None:
+    """Return the widths that miss the target least, and by little if it is too much."""
+    small = [each for each in tried if each[0] <= TOLERANCE]
+    if small:
+        return max(small, key=lambda each: each[0])[1]
+    return min(tried, key=lambda each: each[0])[1] if tried else None
+
+
+def _narrowed(one: Candidate, gone: int) -> Candidate:
+    """Return a candidate of which so many units are gone already."""
+    left = one.group.units - gone
+    widths = tuple(width for width in one.widths if width <= left)
+    return dataclasses.replace(one, widths=widths)
+
+
+def _spread(widths: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return ``count`` widths, evenly apart, of those below the whole."""
+    below = widths[1:]
+    if len(below) <= count:
+        return tuple(below)
+    at = np.linspace(0, len(below) - 1, count + 2).round().astype(int)[1:-1]
+    return tuple(below[i] for i in np.unique(at).tolist()) if count else ()
