@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -148,14 +148,14 @@ class _Run:
         whole = self._optimized()
         given = self._request.samples
         division = division_of(given, whole, lossless.reference(), self._request.seed)
-        self._warn(division, whole)
         held = division.held()
         first = held[0]
+        self._warn(division.fitted * entries(first, whole))
         thin = whole.clone()
         with self._gauge(thin, first) as gauge:
             outcome = prune(thin, self._request.thinning(), gauge, self._context(division, thin))
         self._check(outcome)
-        report = self._report(whole, thin, outcome, division, first)
+        report = self._report(whole, thin, outcome, division.fitted, held)
         self._told("comparing")
         with self._backend.open(whole) as session:
             guard = Guard(session, held)
@@ -196,18 +196,16 @@ class _Run:
         tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
         Pipeline.parse(tail).run(model, Context(target=self._target))
 
-    def _warn(self, division: Division, model: ir.Model) -> None:
+    def _warn(self, count: int) -> None:
         if self._request.samples is None:
             self._warnings.append(
                 "no samples: channels are chosen and weights refitted on made-up inputs, and the "
                 "result may be worth nothing on real ones; pass --samples"
             )
-        elif self._request.recover == "refit":
-            count = division.fitted * entries(division.held()[0], model)
-            if count < FEW:
-                self._warnings.append(
-                    f"{count} samples are few to refit weights on; 500 and more do better"
-                )
+        elif self._request.recover == "refit" and count < FEW:
+            self._warnings.append(
+                f"{count} samples are few to refit weights on; 500 and more do better"
+            )
 
     def _context(self, division: Division, model: ir.Model) -> Context:
         return Context(
@@ -251,8 +249,8 @@ class _Run:
         whole: ir.Model,
         thin: ir.Model,
         outcome: Outcome,
-        division: Division,
-        first: Feeds,
+        fitted: int,
+        held: Sequence[Feeds],
     ) -> PruneReport:
         goal = self._request.goal
         return PruneReport(
@@ -275,10 +273,10 @@ class _Run:
                 LayerRow(name=r.name, before=r.before, after=r.after) for r in outcome.refitted
             ],
             blocked=dict(outcome.blocked),
-            before=_totals(whole, first),
-            after=_totals(thin, first),
-            fitted_on=division.fitted,
-            compared_on=len(division.held()),
+            before=_totals(whole, held[0]),
+            after=_totals(thin, held[0]),
+            fitted_on=fitted,
+            compared_on=len(held),
             warnings=self._warnings,
             notes=self._notes,
         )
