@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -100,9 +100,9 @@ class Timed:
 
         Units of every group go from the last on, for times do not depend on which.
         """
-        nodes = {node.name for node in model.graph if node.name}
-        whole = self._times(model, nodes)
-        touched = {group.name: _touched(group) for group, _ in groups}
+        names = _Names(model)
+        whole = names.folded(self._times(model))
+        touched = {group.name: names.touched(group) for group, _ in groups}
         table: dict[str, dict[int, dict[str, float]]] = {group.name: {} for group, _ in groups}
         coloured = colours(touched)
         steps = max((len(widths) for _, widths in groups), default=1)
@@ -113,7 +113,7 @@ class Timed:
                 widths = {g.name: w[min(step, len(w) - 1)] for g, w in part}
                 thin = model.clone()
                 cut(thin, {name: np.arange(width) for name, width in widths.items()})
-                found = self._times(thin, nodes)
+                found = names.folded(self._times(thin))
                 for name, width in widths.items():
                     shared = touched[name] & whole.keys() & found.keys()
                     ratios = {node: found[node] / whole[node] for node in shared}
@@ -121,27 +121,68 @@ class Timed:
         total = sum(whole.values())
         return Foretold({node: each / total for node, each in whole.items()}, table)
 
-    def _times(self, model: ir.Model, nodes: Iterable[str]) -> dict[str, float]:
-        """Return the time of every node that runs, by the name of the node that it stands for."""
-        known = sorted(nodes, key=len, reverse=True)
+    def _times(self, model: ir.Model) -> dict[str, float]:
+        """Return the time of every node that runs, by the runtime's name of it."""
         times: dict[str, float] = {}
         for ran in executed(model, self._backend, [self._feeds] * RUNS):
-            name = next((name for name in known if name in ran.node), ran.node)
-            times[name] = times.get(name, 0.0) + ran.seconds
+            times[ran.node] = times.get(ran.node, 0.0) + ran.seconds
         return {name: each for name, each in times.items() if each > 0}
 
 
-def _touched(group: Group) -> frozenset[str]:
-    """Return the names of the nodes that read or make tensors of a group."""
-    found: set[str] = set()
-    for member in group.members:
-        if member.node is not None:
-            found.add(member.node.name or "")
-            continue
-        maker = member.value.producer()
-        found |= {use.node.name or "" for use in member.value.uses()}
-        found |= set() if maker is None else {maker.name or ""}
-    return frozenset(found - {""})
+class _Names:
+    """Which nodes of a model the nodes that run stand for, by the values that they compute.
+
+    A runtime names what it joins after the last value or the first node; what has no name of its
+    own was joined to a node that reads it.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._graph = model.graph
+        self._known: dict[str, str] = {}
+        for node in model.graph:
+            key = node.outputs[0].name or ""
+            self._known |= {name: key for name in (node.name, key) if name}
+        self._owner: dict[str, str] = {}
+
+    def folded(self, times: Mapping[str, float]) -> dict[str, float]:
+        """Add up times by the value that ends what ran; the first call says which values do."""
+        keys = {name: self._key(name) for name in times}
+        self._owner = self._owner or self._owners(set(keys.values()))
+        found: dict[str, float] = {}
+        for name, each in times.items():
+            key = self._owner.get(keys[name], keys[name])
+            found[key] = found.get(key, 0.0) + each
+        return found
+
+    def touched(self, group: Group) -> frozenset[str]:
+        """Return the ends of what runs that reads or makes tensors of a group."""
+        nodes: set[ir.Node] = set()
+        for member in group.members:
+            if member.node is not None:
+                nodes.add(member.node)
+                continue
+            maker = member.value.producer()
+            nodes |= {use.node for use in member.value.uses()}
+            nodes |= set() if maker is None else {maker}
+        keys = {node.outputs[0].name or "" for node in nodes}
+        return frozenset(self._owner.get(key, key) for key in keys)
+
+    def _key(self, label: str) -> str:
+        """Return the value behind a label: the longest name that it begins with."""
+        label = label.removeprefix("fused ")
+        ends = [at for at in range(len(label), 0, -1) if not label[at : at + 1].isalnum()]
+        found = next((label[:at] for at in ends if label[:at] in self._known), None)
+        return label if found is None else self._known[found]
+
+    def _owners(self, ends: set[str]) -> dict[str, str]:
+        """Return for every value the next end that it leads to."""
+        found: dict[str, str] = {}
+        for node in reversed(self._graph):
+            key = node.outputs[0].name or ""
+            users = [use.node.outputs[0].name or "" for use in node.outputs[0].uses()]
+            after = next((found[user] for user in users if user in found), key)
+            found[key] = key if key in ends else after
+        return found
 
 
 def colours(touched: Mapping[str, frozenset[str]]) -> dict[str, int]:

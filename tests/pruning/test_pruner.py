@@ -1,0 +1,151 @@
+"""Pruning in one call: batches, what is held back, latency as a goal, and what the report says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+import onnxopt
+from onnxopt import catalogue, graph
+from onnxopt.errors import ModelError, UsageError
+from onnxopt.pruner.latency import Foretold, Timed, colours
+from onnxopt.pruner.streams import Division, batched
+from onnxopt.samples import Sample, Samples
+from tests.contract.corpus.build import model, normal
+from tests.pruning.tools import EXACT, RESIDUAL, RESIDUAL_WEIGHTS, energy, images, read
+
+SINGLE = Samples.of([{"x": image[None]} for feeds in images(160, 3, 8, 8) for image in feeds["x"]])
+OTHERS = {"x": np.concatenate([each["x"] for each in images(48, 3, 8, 8, seed=7)])}
+
+
+def test_half_the_multiply_adds_with_little_loss() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    thin, report = onnxopt.prune_with_report(made, macs=0.5, samples=SINGLE, measure=False)
+    assert report.reached
+    assert 0.45 < report.after.macs / report.before.macs < 0.505
+    whole = onnxopt.optimize(made)
+    assert energy(EXACT(whole, OTHERS), EXACT(thin, OTHERS)) < 0.05
+    assert report.sqnr_db is not None
+    assert report.sqnr_db > 10
+    onnx.checker.check_model(ir.to_proto(thin), full_check=True)
+
+
+def test_the_report_reads_as_text_and_as_json() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    _, report = onnxopt.prune_with_report(made, params=0.7, samples=SINGLE, measure=False)
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert plain["fitted_on"] + plain["compared_on"] == 160
+    assert {row["name"] for row in plain["groups"]} == {row.name for row in report.groups}
+    text = str(report)
+    for row in report.groups:
+        assert f"{row.before}" in text
+    assert "output 'y' of the model" in text
+
+
+def test_the_model_given_stays() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    before = made.SerializeToString()
+    onnxopt.prune(made, macs=0.7, samples=SINGLE)
+    assert made.SerializeToString() == before
+
+
+def test_goals_are_shares_and_one() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    with pytest.raises(UsageError, match="one amount"):
+        onnxopt.prune(made, samples=SINGLE)
+    with pytest.raises(UsageError, match="one amount"):
+        onnxopt.prune(made, macs=0.5, params=0.5, samples=SINGLE)
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        onnxopt.prune(made, macs=1.5, samples=SINGLE)
+    with pytest.raises(ModelError, match="no channels that may go"):
+        onnxopt.prune(made, macs=0.5, samples=SINGLE, skip=["*"])
+
+
+def test_what_cannot_be_reached_is_told() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    _, report = onnxopt.prune_with_report(made, macs=0.05, samples=SINGLE, least=0.5, measure=False)
+    assert not report.reached
+    assert any("as small as it may be" in warning for warning in report.warnings)
+
+
+def test_neighbours_are_joined_where_the_batch_is_open() -> None:
+    made = read(RESIDUAL, RESIDUAL_WEIGHTS)
+    joined = list(batched(SINGLE, made))
+    assert [len(feeds["x"]) for feeds in joined] == [50, 50, 50, 10]
+    whole = np.concatenate([feeds["x"] for feeds in joined])
+    np.testing.assert_array_equal(whole, np.concatenate([feeds["x"] for feeds in SINGLE]))
+    fixed = read(RESIDUAL.replace("float[N,3,8,8] x", "float[1,3,8,8] x"), RESIDUAL_WEIGHTS)
+    assert list(batched(SINGLE, fixed)) == list(SINGLE)
+
+
+def test_samples_of_other_shapes_begin_a_batch() -> None:
+    text = "g (float[N,T] x) => (float[N,T] y) { y = Relu(x) }"
+    stream = Samples.of([{"x": normal(1, size)} for size in (3, 3, 4, 4, 4, 3)])
+    joined = list(batched(stream, read(text, {})))
+    assert [feeds["x"].shape for feeds in joined] == [(2, 3), (3, 4), (1, 3)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 64, 700])
+def test_what_is_held_back_is_not_fitted_on(count: int) -> None:
+    def numbers() -> Iterator[Sample]:
+        return (Sample({"x": np.array([at])}) for at in range(count))
+
+    division = Division(Samples(numbers, count))
+    fitted = [int(feeds["x"][0]) for feeds in division.fitting()]
+    held = [int(feeds["x"][0]) for feeds in division.held()]
+    assert len(fitted) == division.fitted
+    assert held
+    assert len(held) <= 72
+    if count > 1:
+        assert sorted(fitted + held) == list(range(count))
+
+
+def test_foretold_times_multiply_what_groups_make_of_nodes() -> None:
+    table = {"a": {2: {"one": 0.5, "two": 0.6}}, "b": {1: {"two": 0.5, "three": 0.1}}}
+    found = Foretold({"one": 0.2, "two": 0.5, "three": 0.2, "rest": 0.1}, table)
+    assert found.total({}) == pytest.approx(1.0)
+    assert found.total({"a": 2}) == pytest.approx(0.1 + 0.3 + 0.2 + 0.1)
+    assert found.total({"a": 2, "b": 1}) == pytest.approx(0.1 + 0.15 + 0.02 + 0.1)
+    assert found.total({"a": 4, "b": 1}) == pytest.approx(0.2 + 0.25 + 0.02 + 0.1)
+
+
+def test_groups_that_share_nodes_get_other_colours() -> None:
+    names = {"a": {"1", "2"}, "b": {"2", "3"}, "c": {"3", "4"}, "d": {"1", "4", "2"}}
+    found = colours({name: frozenset(nodes) for name, nodes in names.items()})
+    assert found["a"] != found["b"]
+    assert found["b"] != found["c"]
+    assert found["a"] == found["c"]
+    assert found["d"] not in (found["a"], found["b"])
+
+
+def test_times_of_nodes_are_taken_at_every_width() -> None:
+    made = read(RESIDUAL, RESIDUAL_WEIGHTS)
+    from onnxopt.coupling import couple
+
+    groups = [(group, (24, 16, 8)) for group in couple(made).groups if group.name == "first"]
+    backend = catalogue.backend("cpu{threads=1}")
+    with Timed(made, backend, images(16, 3, 8, 8)[0], 0, lambda *_: None) as gauge:
+        assert gauge.measured(made) == 1.0
+        found = gauge.estimate(made, groups)
+    assert found.total({}) == pytest.approx(1.0)
+    assert set(found.table["first"]) == {16, 8}
+    ends = found.table["first"][8].keys()
+    assert ends & {"a", "ra"}
+    assert ends & {"c", "z", "rz"}
+    assert ends <= found.times.keys()
+
+
+def test_channels_stay_multiples_for_latency() -> None:
+    from onnxopt.pruner import Goal, Request
+
+    asked = Request(goal=Goal(of="latency", share=0.5)).thinning()
+    assert asked.limits.multiple == 8
+    assert asked.limits.widths(64) == (64, 56, 48, 40, 32, 24, 16, 8)
+    assert asked.limits.widths(12)[-1] >= 1
+    assert Request(goal=Goal(of="macs", share=0.5)).thinning().limits.multiple == 1
+    assert graph.opset(read(RESIDUAL, RESIDUAL_WEIGHTS)) == 20
