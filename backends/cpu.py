@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 
-from onnxopt.backends._install import max_opset, missing, operators
+from onnxopt.backends._install import max_opset, missing, operators, zero_rows
 from onnxopt.backends._integer import of_this_machine
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import ONNXRUNTIME_CPU
@@ -28,6 +28,7 @@ class Cpu(OrtBackend):
             pipeline=ONNXRUNTIME_CPU,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
+            probe_zero_rows=functools.partial(zero_rows, PROVIDER),
             integer=of_this_machine(),
             channel_block=0 if platform.machine().lower() in ("arm64", "aarch64") else _BLOCK,
         )

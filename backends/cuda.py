@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnxopt.backends._bound import BoundSession
 from onnxopt.backends._cudart import CudaClock, library
-from onnxopt.backends._install import max_opset, missing, operators
+from onnxopt.backends._install import max_opset, missing, operators, zero_rows
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._session import OrtSession
@@ -57,6 +57,7 @@ class Cuda(OrtBackend):
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
             half=("float16",),
+            probe_zero_rows=functools.partial(zero_rows, PROVIDER),
         )
 
     @classmethod

@@ -138,8 +138,8 @@ class _Optimization:
         if now <= self.opset or self.request.opset is not None:
             return []
         return [
-            f"the operator set was raised from {self.opset} to {now} for an operator that this "
-            "runtime has; for older runtimes: --skip attention"
+            f"the operator set was raised from {self.opset} to {now} for operators that this "
+            "runtime has; for older runtimes: --skip raise-opset --skip attention"
         ]
 
     def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:

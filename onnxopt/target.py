@@ -35,6 +35,7 @@ class Target:
     """The default lossless pipeline, as text."""
     probe_max_opset: Callable[[], int]
     probe_operators: Callable[[], frozenset[str]] = frozenset
+    probe_zero_rows: Callable[[], bool] = bool
     integer: IntegerKernels | None = None
     """What it computes on integers; None where that gains nothing."""
     channel_block: int = 0
@@ -51,6 +52,11 @@ class Target:
     def operators(self) -> frozenset[str]:
         """Operators beyond ONNX's own that may be emitted for it, as ``domain::Name``."""
         return self.probe_operators()
+
+    @functools.cached_property
+    def zero_rows(self) -> bool:
+        """Its Attention gives zeros, as ONNX says, for a query that attends to nothing; not NaN."""
+        return self.probe_zero_rows()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

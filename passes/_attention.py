@@ -10,12 +10,16 @@ import onnx_ir as ir
 
 from onnxopt import graph, shapes
 from onnxopt.passes.fuse import _magnitude
+from onnxopt.passes.simplify._index import constantly
 from onnxopt.rewrite import Builder, Decline
 
 _HIDDEN = float(np.finfo(np.float32).min) / 2
 """What hides a score. ONNX Runtime takes a row in which all mask values are the lowest float32 for
 one that attends to nothing and gives zeros, where ONNX says that it attends to everything alike;
 at half of that, scores vanish in rounding just the same, and the two agree."""
+
+_FAR = -1e30
+"""A score from here on down vanishes beside any other, and any other does when it is added."""
 
 Extents = tuple[int | shapes.Dim | None, ...]
 
@@ -31,6 +35,9 @@ class Found:
     guarded: bool
     spread: bool = False
     """The mask is one row for all queries."""
+    shown: ir.Value | None = None
+    """A condition without which a score is replaced by ``low``."""
+    low: float = 0.0
 
 
 def read(weights: ir.Value) -> Found:
@@ -41,17 +48,16 @@ def read(weights: ir.Value) -> Found:
         node = _guarded(node)
     if graph.attr_int(node, "axis", -1) not in (-1, 3):
         raise Decline("not a softmax of rows")
-    scores, mask = _split(operand(node, 0))
+    scores, shown, low = _filled(operand(node, 0))
+    scores, mask = _split(scores)
     product, scale = _scaled(scores)
     node = _inner(product, "MatMul")
     (query, by), (key, times) = (_scaled(operand(node, side)) for side in (0, 1))
     scale *= by * times
     if not (math.isfinite(scale) and scale > 0):
         raise Decline("the scale is not positive")
-    found = Found(query, key, scale, mask, guarded)
-    if mask is not None:
-        found.spread = _check_mask(mask, extents(product))
-    return found
+    rows = [_check_mask(each, extents(product)) for each in (mask, shown) if each is not None]
+    return Found(query, key, scale, mask, guarded, bool(rows) and all(rows), shown, low)
 
 
 def operand(node: ir.Node, index: int) -> ir.Value:
@@ -79,6 +85,18 @@ def _guarded(where: ir.Node) -> ir.Node:
     if _inner(condition, "IsNaN").inputs[0] is not weights:
         raise Decline("the guard looks at something else")
     return _inner(weights, "Softmax", readers=2)
+
+
+def _filled(scores: ir.Value) -> tuple[ir.Value, ir.Value | None, float]:
+    """Take ``Where(shown, scores, low)`` apart, where low is far below any score."""
+    made = scores.producer()
+    if made is None or made.op_type != "Where":
+        return scores, None, 0.0
+    shown, kept, low = (operand(_inner(scores, "Where"), index) for index in range(3))
+    number = graph.scalar(low)
+    if number is None or number > _FAR or (graph.rank(low) or 0) > 4:
+        raise Decline("a score is replaced by one that may count")
+    return kept, shown, number
 
 
 def _split(scores: ir.Value) -> tuple[ir.Value, ir.Value | None]:
@@ -144,12 +162,26 @@ def _check_mask(mask: ir.Value, scores: Extents | None) -> bool:
 
 def prepared(op: Builder, found: Found) -> ir.Value | None:
     """Return a mask that the operator takes as the exporter meant it."""
+    mask = _summand(op, found)
+    if found.shown is None:
+        return mask
+    if found.low == -math.inf and not found.guarded:
+        raise Decline("the mask may hide all of a row")
+    low = found.low if found.low == -math.inf else max(found.low, _HIDDEN)
+    numbers = [np.array(number, np.float32) for number in (0.0, low)]
+    return op.Where(found.shown, numbers[0] if mask is None else mask, numbers[1])
+
+
+def _summand(op: Builder, found: Found) -> ir.Value | None:
+    """Return the mask that is added to the scores."""
     mask = found.mask
+    if mask is not None and constantly(mask) == 0:
+        return None
     node = None if mask is None else mask.producer()
     if mask is None or node is None or node.op_type != "Where" or node.domain:
         return None if mask is None else _visible(op, mask, found)
     condition, shown, hidden = (operand(node, index) for index in range(3))
-    if _always(condition) and graph.scalar(shown) == 0:
+    if constantly(condition) == 1 and graph.scalar(shown) == 0:
         return None
     sides = [_side(op, value, found) for value in (shown, hidden)]
     return mask if sides == [shown, hidden] else op.Where(condition, *sides)
@@ -174,13 +206,3 @@ def _visible(op: Builder, mask: ir.Value, found: Found) -> ir.Value:
         lowest = (held < low) & (held > -np.inf)
         return op.constant(np.where(lowest, low, held)) if lowest.any() else mask
     return mask if bound is not None and bound < -_HIDDEN else op.Max(mask, _HIDDEN)
-
-
-def _always(condition: ir.Value) -> bool:
-    """Return whether a condition is constantly true."""
-    node = condition.producer()
-    while node is not None and node.op_type in ("Expand", "Identity") and not node.domain:
-        condition = operand(node, 0)
-        node = condition.producer()
-    held = graph.array(condition)
-    return held is not None and bool(held.all())

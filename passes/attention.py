@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -24,8 +25,6 @@ _LANES = 4
 """Heads, times the batch where it is known, from which the operator is used. The kernel shares its
 work among threads by heads and batches only: one head of 512 queries and keys takes two threads
 1.4 times as long as the products that it replaces."""
-_CONVERTIBLE = 13
-"""The oldest operator set from which a model is raised for the operator's sake."""
 
 
 class BetweenProjections(Rule):
@@ -34,8 +33,9 @@ class BetweenProjections(Rule):
     Queries, keys and values come as ``[b, s, n, h]`` that is transposed to ``[b, n, s, h]``, and
     the result goes back the same way; these four transposes are what the operator saves, besides
     passes over the scores. Its scale is the product of the constants that queries, keys and scores
-    are multiplied by. A guard ``Where(IsNaN(weights), 0, weights)`` moves behind the operator: with
-    finite values, a row is NaN there where its weights were.
+    are multiplied by. The operator is its own guard ``Where(IsNaN(weights), 0, weights)``; for a
+    runtime whose operator is not, the guard moves behind it: with finite values, a row is NaN there
+    where its weights were.
 
     The mask must have a query's and a key's extent, or 1 in place of the former. It must be finite,
     or a constant with a finite entry in every row; under a guard, its rows may be -inf throughout.
@@ -114,7 +114,7 @@ def _attend(
         kv_num_heads=kv_num_heads,
         scale=found.scale,
     )
-    if found.guarded:
+    if found.guarded and not op.context.target.zero_rows:
         made = op.Where(op.IsNaN(made), np.zeros((), np.float32), made)
     return made
 
@@ -131,11 +131,18 @@ def _fitting(q: Extents, k: Extents, v: Extents) -> int:
         raise Decline("the number of heads is unknown")
     if heads % shared:
         raise Decline("keys are not shared evenly")
-    if heads * (q[0] if isinstance(q[0], int) else 1) < _LANES:
+    if heads * _least(q[0]) < _LANES:
         raise Decline("too few heads for threads to share")
     if not (isinstance(q[3], int) and isinstance(v[3], int)):
         raise Decline("the size of a head is unknown")
     return heads
+
+
+def _least(batch: int | shapes.Dim | None) -> int:
+    """Return what a batch is at least, where it is not empty: ``64 n`` are 64."""
+    if isinstance(batch, shapes.Dim):
+        return math.gcd(*(factor for _, factor in batch.terms))
+    return batch or 1
 
 
 def _swapped(dims: Extents) -> Extents:
@@ -211,22 +218,14 @@ class Attention(RulePass):
         """Raise the operator set where it pays, then apply the rules."""
         raised = 0
         if graph.opset(model) < OPSET:
-            if KERNEL not in context.target.operators or not _convertible(model):
+            if KERNEL not in context.target.operators:
                 return 0
             gate = _Asked()
             super().run(model, dataclasses.replace(context, gate=gate))
             if not gate.asked:
                 return 0
-            raised = RaiseOpset(to=OPSET).run(model, context)
+            raised = RaiseOpset(to=OPSET, plain=True).run(model, context)
             if not raised:
                 return 0
             shapes.infer(model)
         return raised + super().run(model, context)
-
-
-def _convertible(model: ir.Model) -> bool:
-    """Return whether raising the operator set is known to be safe."""
-    if graph.opset(model) < _CONVERTIBLE or model.functions:
-        return False
-    plain = (not node.domain and not list(graph.subgraphs(node)) for node in model.graph)
-    return all(plain)

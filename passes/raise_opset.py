@@ -10,16 +10,23 @@ from onnxopt.errors import ModelError, UsageError
 
 _LARGE = 1024
 """Bytes from which a weight is kept out of the conversion."""
+_CONVERTIBLE = 13
+"""The oldest operator set from which no operator in use has changed its meaning since."""
 
 
 class RaiseOpset(Pass):
     """Raise the default operator set to version ``to``, where the model's is older."""
 
     to: int = 20
+    plain: bool = False
+    """Leave a model as it is that has subgraphs, functions, operators outside ONNX, or an operator
+    set older than 13: where nobody asked for the newer set, nothing is risked for it."""
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Convert with onnx's version converter, large weights kept aside meanwhile."""
         if graph.opset(model) >= self.to or graph.opset(model) == 0:
+            return 0
+        if self.plain and not _is_plain(model):
             return 0
         from onnx.defs import onnx_opset_version
 
@@ -44,6 +51,12 @@ class RaiseOpset(Pass):
             _put_back(model, aside)
         _adopt(model, io.adopt_proto(converted), aside)
         return 1
+
+
+def _is_plain(model: ir.Model) -> bool:
+    if graph.opset(model) < _CONVERTIBLE or model.functions:
+        return False
+    return all(not node.domain and not list(graph.subgraphs(node)) for node in model.graph)
 
 
 def _reason(problem: Exception) -> str:

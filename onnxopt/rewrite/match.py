@@ -43,6 +43,8 @@ def _further_roots(rule: Rule, state: Match, root: ir.Node) -> Match | None:
     for output in rule.outputs[1:]:
         op = output.op if isinstance(output, Output) else output
         if id(op) in state.nodes:
+            if _output(output, state.nodes[id(op)]) is None:
+                return None
             continue
         found = None
         for node in _readers(state, op):

@@ -13,6 +13,7 @@ from onnxopt.shapes.inference import (
     infer,
     infer_node,
     known_value,
+    symbolic_shape,
     symbolic_value,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "infer_node",
     "known_value",
     "parse_dim",
+    "symbolic_shape",
     "symbolic_value",
 ]

@@ -14,7 +14,7 @@ from onnxopt.shapes.annotations import Change, annotated, change
 from onnxopt.shapes.contents import INTEGERS
 from onnxopt.shapes.dim import Dim, raw
 from onnxopt.shapes.engine import Engine, named
-from onnxopt.shapes.extent import Extent, evaluated, static
+from onnxopt.shapes.extent import Dims, Extent, evaluated, static
 from onnxopt.shapes.fact import Content, Fact
 
 
@@ -145,6 +145,11 @@ def symbolic_value(value: ir.Value, memo: Memo | None = None) -> tuple[int | Dim
     if content is None or any(not isinstance(item, int | Dim) for item in content):
         return None
     return tuple(item for item in content if isinstance(item, int | Dim))
+
+
+def symbolic_shape(value: ir.Value, memo: Memo) -> Dims | None:
+    """Return a value's shape as a memo knows it; an extent without a name is one of its own."""
+    return memo.engine.fact(value).shape
 
 
 def known_value(value: ir.Value, memo: Memo | None = None) -> np.ndarray | None:

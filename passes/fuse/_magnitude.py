@@ -17,6 +17,7 @@ _MOVED = frozenset(
         "Expand",
         "Flatten",
         "Gather",
+        "GatherElements",
         "Identity",
         "Neg",
         "Reshape",

@@ -65,3 +65,22 @@ class CastCast(Rule):
         if result not in _INTEGERS and result not in _DIGITS:
             raise Decline("text, or a type of eight bits or fewer")
         return op.Cast(x, to=to)
+
+
+class CastCumSum(Rule):
+    """``Cast(CumSum(Cast(b, to=int64)), to=int32)`` of booleans becomes the CumSum of int32.
+
+    A count along an axis fits.
+    """
+
+    since = 11
+
+    def pattern(self, op: PatternOps, b: Var, axis: Var) -> Op:
+        counted = op.CumSum(op.Cast(b, to=ir.DataType.INT64), axis, _name="counted")
+        return op.Cast(counted, to=ir.DataType.INT32)
+
+    def rewrite(self, op: Builder, b: ir.Value, axis: ir.Value, counted: ir.Value) -> ir.Value:
+        node = counted.producer()
+        if b.dtype != ir.DataType.BOOL or node is None:
+            raise Decline("not a count")
+        return op.copy(node, [op.Cast(b, to=ir.DataType.INT32), axis])

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnxopt import graph
 from onnxopt.passes.simplify._facts import broadcast, extents
 from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rest, Rule, Var
+from onnxopt.shapes import symbolic_value
 
 _BINARY = (
     "Add",
@@ -100,3 +101,60 @@ class KnownShape(Rule):
         if len(numbers) != len(written):
             raise Decline("an extent is not known")
         return op.Expand(x, np.array(numbers, dtype=np.int64))
+
+
+class Filled(Rule):
+    """``ConstantOfShape(s)`` of a computed shape becomes ``Expand(constant, s)``."""
+
+    since = 9
+
+    def pattern(self, op: PatternOps, shape: Var) -> Op:
+        return op.ConstantOfShape(shape)
+
+    def rewrite(self, op: Builder, root: ir.Node, shape: ir.Value) -> ir.Value:
+        if graph.tensor(shape) is not None:
+            raise Decline("constant, to be folded")
+        held = root.attributes.get("value")
+        number = np.zeros((1,), np.float32) if held is None else held.as_tensor().numpy()
+        kind = ir.DataType.FLOAT if held is None else held.as_tensor().dtype
+        return op.Expand(op.constant(number.reshape(()), kind), shape)
+
+
+class AfterElementwise(Rule):
+    """``Cast(Expand(x, s))`` becomes ``Expand(Cast(x), s)``, as does Not: computed once an element.
+
+    And so does a condition, ``Where(Expand(c, s), x, y)``.
+    """
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, s: Var, rest: Rest) -> Op:
+        return op.one_of("Cast", "Not", "Where")(op.Expand(x, s), rest)
+
+    def rewrite(
+        self,
+        op: Builder,
+        root: ir.Node,
+        x: ir.Value,
+        s: ir.Value,
+        rest: tuple[ir.Value | None, ...],
+    ) -> ir.Value:
+        return op.Expand(op.copy(root, [x, *rest]), s)
+
+
+class TileOfOne(Rule):
+    """``Tile(x, t)`` of axes of one element becomes ``Expand(x, t)``."""
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, times: Var) -> Op:
+        return op.Tile(x, times)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, times: ir.Value) -> ir.Value:
+        before, after = extents(x), extents(root.outputs[0])
+        content = symbolic_value(times)
+        if before is None or after is None or content is None or len(content) != len(before):
+            raise Decline("the shape or the repeats are not known")
+        if any(old != 1 and count != 1 for old, count in zip(before, content, strict=True)):
+            raise Decline("repeats several elements")
+        return op.Expand(x, times)

@@ -6,8 +6,11 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify._facts import keeps_shape, uniform
+from onnxopt.passes.simplify._index import constantly
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule, Var
 
+_EXPAND = 8
+"""The first operator set with Expand."""
 _NEUTRAL = {
     "Add": 0.0,
     "Sub": 0.0,
@@ -40,22 +43,44 @@ class Neutral(Rule):
         return x
 
 
-class Chosen(Rule):
-    """``Where(constant, x, y)`` becomes the side that is always chosen, if it has the shape."""
+class RepeatedNeutral(Rule):
+    """The same where the neutral element fills a tensor, ``x and Expand(true, s)`` for one.
 
-    def pattern(self, op: PatternOps, chosen: Const, x: Var, y: Var) -> Op:
+    The result is ``Expand(x, shape)`` where the tensor enlarges ``x``.
+    """
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, c: Var) -> Op:
+        return op.one_of("Add", "Mul", "And", "Or")(x, c)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, c: ir.Value) -> ir.Value:
+        for kept, filled in ((x, c), (c, x)):
+            if graph.tensor(filled) is None and constantly(filled) == _NEUTRAL[root.op_type]:
+                whole = keeps_shape(kept, filled, root.outputs[0])
+                return kept if whole else op.Expand(kept, op.Shape(filled))
+        raise Decline("not filled with the neutral element")
+
+
+class Chosen(Rule):
+    """``Where(c, x, y)`` becomes the side that is always chosen, repeated like the condition."""
+
+    def pattern(self, op: PatternOps, chosen: Var, x: Var, y: Var) -> Op:
         return op.Where(chosen, x, y)
 
     def rewrite(
         self, op: Builder, root: ir.Node, chosen: ir.Value, x: ir.Value, y: ir.Value
     ) -> ir.Value:
-        number = uniform(chosen)
+        number = constantly(chosen)
         if number is None:
             raise Decline("chooses from both sides")
-        side = x if number else y
-        if not graph.same_shape(side, root.outputs[0]):
+        side, other = (x, y) if number else (y, x)
+        if graph.same_shape(side, root.outputs[0]):
+            return side
+        large = chosen if graph.rank(other) == 0 else other
+        if op.opset < _EXPAND or 0 not in (graph.rank(other), graph.rank(chosen)):
             raise Decline("broadcasting may enlarge the input")
-        return side
+        return op.Expand(side, op.Shape(large))
 
 
 class EitherWay(Rule):
@@ -102,3 +127,15 @@ class LeakyRelu(Rule):
         if alpha != 1:
             raise Decline("bends")
         return x
+
+
+class Mirrored(Rule):
+    """``a >= b`` becomes ``b <= a``, and ``a > b`` becomes ``b < a``: one word for one question."""
+
+    since = 16
+
+    def pattern(self, op: PatternOps, a: Var, b: Var) -> Op:
+        return op.one_of("Greater", "GreaterOrEqual")(a, b)
+
+    def rewrite(self, op: Builder, root: ir.Node, a: ir.Value, b: ir.Value) -> ir.Value:
+        return op.Less(b, a) if root.op_type == "Greater" else op.LessOrEqual(b, a)

@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify import _parts
-from onnxopt.passes.simplify._facts import first_output_only
-from onnxopt.rewrite import Attr, Builder, Decline, Op, PatternOps, Rest, Rule, Var
+from onnxopt.passes.simplify._facts import FLOATS, first_output_only
+from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 
 
 class SingleElements(Rule):
@@ -60,3 +60,47 @@ class OnePixelGlobal(Rule):
         if shape is None or any(extent != 1 for extent in shape[2:]):
             raise Decline("several pixels, or maybe")
         return x
+
+
+class WholeImage(Rule):
+    """``ReduceMean(x)`` over all axes after the channels becomes ``GlobalAveragePool(x)``."""
+
+    def pattern(self, op: PatternOps, x: Var, rest: Rest) -> Op:
+        return op.ReduceMean(x, rest, keepdims=Attr("keepdims", 1))
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, keepdims: int) -> ir.Value:
+        rank = graph.rank(x)
+        found = _parts.axes(root, 1, rank)
+        if rank is None or rank < 4 or not found or sorted(found) != list(range(2, rank)):
+            raise Decline("not over all of an image")
+        if x.dtype not in FLOATS or _is_moment(root, x):
+            raise Decline("not of floats, or a part of a normalization")
+        pooled = op.GlobalAveragePool(x)
+        return pooled if keepdims else _parts.squeeze(op, pooled, tuple(range(2, rank)))
+
+
+def _is_moment(mean: ir.Node, x: ir.Value) -> bool:
+    """Return whether a mean is of squares, or is taken from what it is the mean of."""
+    made = x.producer()
+    squares = made is not None and (
+        made.op_type == "Pow" or len(set(made.inputs)) < len(made.inputs)
+    )
+    return squares or any(x in user.inputs for user in mean.outputs[0].consumers())
+
+
+class PooledNewAxis(Rule):
+    """A global pooling of ``Unsqueeze(x)`` beside other pooled axes becomes that of ``x``."""
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, axes: Const) -> Op:
+        return op.one_of("GlobalAveragePool", "GlobalMaxPool")(op.Unsqueeze(x, axes))
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, axes: ir.Value) -> ir.Value:
+        rank, found = graph.rank(x), graph.ints(axes)
+        if rank is None or rank < 3 or found is None:
+            raise Decline("no image without the axis")
+        along = _parts.from_front(found, rank + len(found))
+        if min(along) < 2:
+            raise Decline("the axis is not of the image")
+        return _parts.unsqueeze(op, op.copy(root, [x]), along)

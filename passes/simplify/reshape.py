@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify import _parts
-from onnxopt.passes.simplify._facts import reshape_target, target
-from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rest, Rule, Var
+from onnxopt.passes.simplify._facts import Extent, extents, reshape_target, target
+from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 
 _VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
@@ -52,6 +52,8 @@ class SqueezeUnsqueeze(Rule):
 class UnsqueezeUnsqueeze(Rule):
     """``Unsqueeze(Unsqueeze(x, a), b)`` becomes one Unsqueeze, for axes counted from the front."""
 
+    shared = True
+
     def pattern(self, op: PatternOps, x: Var, inner: Rest, outer: Rest) -> Op:
         return op.Unsqueeze(op.Unsqueeze(x, inner, _name="y"), outer)
 
@@ -67,6 +69,8 @@ class UnsqueezeUnsqueeze(Rule):
 
 class SqueezeSqueeze(Rule):
     """``Squeeze(Squeeze(x, a), b)`` becomes one Squeeze, for axes counted from the front."""
+
+    shared = True
 
     def pattern(self, op: PatternOps, x: Var, inner: Rest, outer: Rest) -> Op:
         return op.Squeeze(op.Squeeze(x, inner, _name="y"), outer)
@@ -119,3 +123,63 @@ def _producer(value: ir.Value) -> ir.Node:
     if node is None:
         raise Decline("not computed")
     return node
+
+
+class NewAxes(Rule):
+    """``Reshape(x, …)`` that only adds axes of one element becomes Unsqueeze, or Squeeze likewise.
+
+    The form in which the axes are known whatever the extents are. So for Flatten.
+    """
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, rest: Rest) -> Op:
+        return op.one_of("Reshape", "Flatten")(x, rest)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value) -> ir.Value:
+        before, after = extents(x), extents(root.outputs[0])
+        if before is None or after is None or None in (*before, *after):
+            raise Decline("the shapes are not known")
+        if len(after) > len(before):
+            return _parts.unsqueeze(op, x, _added(before, after))
+        return _parts.squeeze(op, x, _added(after, before))
+
+
+class AxesOfComparison(Rule):
+    """``Unsqueeze(i < j)`` becomes ``Unsqueeze(i) < Unsqueeze(j)`` for i and j with axes added.
+
+    Their axes are then added at once.
+    """
+
+    since = 13
+
+    def pattern(self, op: PatternOps, i: Var, j: Var, axes: Const) -> Op:
+        compared = op.one_of("Equal", "Less", "LessOrEqual")(i, j, _name="compared")
+        return op.Unsqueeze(compared, axes)
+
+    def rewrite(
+        self, op: Builder, i: ir.Value, j: ir.Value, axes: ir.Value, compared: ir.Value
+    ) -> ir.Value:
+        makers = [value.producer() for value in (i, j)]
+        rank = graph.rank(compared)
+        if any(node is None or node.op_type != "Unsqueeze" for node in makers) or rank is None:
+            raise Decline("no axes were added")
+        if not graph.rank(i) == graph.rank(j) == rank:
+            raise Decline("of different ranks")
+        sides = [op.Unsqueeze(value, axes) for value in (i, j)]
+        return op.copy(_producer(compared), sides)
+
+
+def _added(few: tuple[Extent, ...], many: tuple[Extent, ...]) -> tuple[int, ...]:
+    """Return the axes of ``many``, all of one element, without which it is ``few``."""
+    axes, rest = [], list(few)
+    for axis, extent in enumerate(many):
+        if rest and extent == rest[0]:
+            rest.pop(0)
+        elif extent == 1:
+            axes.append(axis)
+        else:
+            raise Decline("elements change their axis")
+    if rest or not axes:
+        raise Decline("elements change their axis")
+    return tuple(axes)

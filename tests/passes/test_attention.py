@@ -14,6 +14,8 @@ import pytest
 from onnxopt import catalogue, shapes
 from onnxopt.base import Context, Gate
 from onnxopt.pipeline import Pipeline
+from onnxopt.target import Target
+from tests.contract.corpus import dialects
 from tests.passes.tools import random_feeds, run
 from tests.passes.weights import Array, ints, model, normal, number
 
@@ -55,14 +57,14 @@ def made(
     return model(text, {**NUMBERS, **(numbers or {})})
 
 
-def fused(source: ir.Model, *, hide: bool = False) -> list[str]:
+def fused(source: ir.Model, *, hide: bool = False, target: Target = TARGET) -> list[str]:
     """Run the pass, hold what it must keep, and return the operators left.
 
     ``hide`` feeds a mask that hides all keys from the second query.
     """
     shapes.infer(source)
     before = ir.to_proto(source)
-    Pipeline.parse("attention, cse, dce").run(source, Context(target=TARGET))
+    Pipeline.parse("attention, cse, dce").run(source, Context(target=target))
     after = ir.to_proto(source)
     onnx.checker.check_model(after, full_check=True)
     for size in (2, 3):
@@ -107,7 +109,31 @@ def test_a_query_without_any_key_attends_to_all_alike() -> None:
 
 def test_a_guarded_query_without_any_key_gives_zeros() -> None:
     source = made(mask=MASK.replace("low", "lost"), weights=GUARD)
-    assert fused(source, hide=True) == ["Attention", "IsNaN", "Where", "Where"]
+    assert fused(source, hide=True) == ["Attention", "Where"]
+
+
+def test_a_runtime_whose_operator_gives_nan_keeps_the_guard() -> None:
+    source = made(mask=MASK.replace("low", "lost"), weights=GUARD)
+    older = dataclasses.replace(TARGET, probe_zero_rows=lambda: False)
+    assert fused(source, hide=True, target=older) == ["Attention", "IsNaN", "Where", "Where"]
+
+
+@pytest.mark.parametrize(("low", "weights"), [("low", PLAIN), ("lost", GUARD)])
+def test_scores_filled_in_are_masked(low: str, weights: str) -> None:
+    source = made(mask=f"z = Where(m, p, {low})", weights=weights)
+    assert fused(source, hide=True) == ["Attention", "Where"]
+
+
+def test_scores_filled_in_with_what_may_count_stay() -> None:
+    assert stays(made(mask="z = Where(m, p, some)", numbers={"some": number(-1e4)}))
+    assert stays(made(mask="z = Where(m, p, lost)"))
+
+
+def test_heads_gathered_into_the_batch_are_found() -> None:
+    source = ir.from_proto(dialects.flattened_heads())
+    shapes.infer(source)
+    Pipeline.parse("repeat(simplify, dce, infer-shapes)").run(source, Context())
+    assert "Attention" in fused(source)
 
 
 def test_a_constant_mask() -> None:
