@@ -7,9 +7,12 @@ LOSSLESS = (
 )
 """What any runtime gains from: nothing in it is made for one of them."""
 
-ONNXRUNTIME_CPU = (
-    f"{LOSSLESS}, attention, simplify, read-extents, share-initializers, cse, dce, keep-blocks, "
-    "forget-shapes"
-)
+_WHOLE = "fuse, simplify, read-extents, share-initializers, cse, dce"
+"""After attention has become one operator: what else the newer operator set has one for."""
+
+ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, {_WHOLE}, keep-blocks, forget-shapes"
 """ONNX Runtime infers shapes itself; from written ones it makes SkipLayerNormalization, which
 takes several times as long on its CPU provider as the two operators it replaces."""
+
+ONNXRUNTIME_CUDA = f"{LOSSLESS}, attention, multi-head-attention, {_WHOLE}, infer-shapes"
+"""With all shapes written, from which ONNX Runtime makes SkipLayerNormalization itself."""

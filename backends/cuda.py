@@ -16,7 +16,7 @@ from onnxopt.backends._bound import BoundSession
 from onnxopt.backends._cudart import CudaClock, library
 from onnxopt.backends._install import max_opset, missing, operators, zero_rows
 from onnxopt.backends._ort import OrtBackend
-from onnxopt.backends._pipelines import LOSSLESS
+from onnxopt.backends._pipelines import ONNXRUNTIME_CUDA
 from onnxopt.backends._session import OrtSession
 from onnxopt.errors import BackendError
 from onnxopt.target import Target
@@ -53,7 +53,7 @@ class Cuda(OrtBackend):
         """Return the facts, as the installed runtime states them."""
         return Target(
             name="cuda",
-            pipeline=LOSSLESS,
+            pipeline=ONNXRUNTIME_CUDA,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
             half=("float16",),

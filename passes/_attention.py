@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -31,7 +32,7 @@ class Found:
     query: ir.Value
     key: ir.Value
     scale: float
-    mask: ir.Value | None
+    masks: list[ir.Value]
     guarded: bool
     spread: bool = False
     """The mask is one row for all queries."""
@@ -49,15 +50,16 @@ def read(weights: ir.Value) -> Found:
     if graph.attr_int(node, "axis", -1) not in (-1, 3):
         raise Decline("not a softmax of rows")
     scores, shown, low = _filled(operand(node, 0))
-    scores, mask = _split(scores)
+    scores, masks = _split(scores)
     product, scale = _scaled(scores)
     node = _inner(product, "MatMul")
     (query, by), (key, times) = (_scaled(operand(node, side)) for side in (0, 1))
     scale *= by * times
     if not (math.isfinite(scale) and scale > 0):
         raise Decline("the scale is not positive")
-    rows = [_check_mask(each, extents(product)) for each in (mask, shown) if each is not None]
-    return Found(query, key, scale, mask, guarded, bool(rows) and all(rows), shown, low)
+    seen = masks if shown is None else [*masks, shown]
+    rows = [_check_mask(each, extents(product)) for each in seen]
+    return Found(query, key, scale, masks, guarded, bool(rows) and all(rows), shown, low)
 
 
 def operand(node: ir.Node, index: int) -> ir.Value:
@@ -99,17 +101,22 @@ def _filled(scores: ir.Value) -> tuple[ir.Value, ir.Value | None, float]:
     return kept, shown, number
 
 
-def _split(scores: ir.Value) -> tuple[ir.Value, ir.Value | None]:
-    """Split scores into products and mask."""
+def _split(scores: ir.Value) -> tuple[ir.Value, list[ir.Value]]:
+    """Split scores into products and the masks that are added to them."""
     node = _inner(scores, "Add", "Div", "MatMul", "Mul")
     if node.op_type != "Add":
-        return scores, None
+        return scores, []
     for one, other in ((0, 1), (1, 0)):
         product, mask = operand(node, one), operand(node, other)
         made = _scaled(product)[0].producer()
         if made is not None and made.op_type == "MatMul" and graph.rank(product) == 4:
             _inner(product, "Div", "MatMul", "Mul")
-            return product, mask
+            return product, [mask]
+    for one, other in ((0, 1), (1, 0)):
+        inner = operand(node, one).producer()
+        if inner is not None and inner.op_type == "Add" and not inner.domain:
+            product, masks = _split(operand(node, one))
+            return product, [*masks, operand(node, other)]
     raise Decline("no product is masked")
 
 
@@ -173,13 +180,15 @@ def prepared(op: Builder, found: Found) -> ir.Value | None:
 
 
 def _summand(op: Builder, found: Found) -> ir.Value | None:
-    """Return the mask that is added to the scores."""
-    mask = found.mask
-    if mask is not None and constantly(mask) == 0:
+    """Return the mask that is added to the scores: the sum, where there are several."""
+    if not found.masks:
         return None
-    node = None if mask is None else mask.producer()
-    if mask is None or node is None or node.op_type != "Where" or node.domain:
-        return None if mask is None else _visible(op, mask, found)
+    mask = functools.reduce(op.Add, found.masks)
+    if constantly(mask) == 0:
+        return None
+    node = mask.producer()
+    if node is None or node.op_type != "Where" or node.domain:
+        return _visible(op, mask, found)
     condition, shown, hidden = (operand(node, index) for index in range(3))
     if constantly(condition) == 1 and graph.scalar(shown) == 0:
         return None

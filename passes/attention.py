@@ -19,7 +19,8 @@ from onnxopt.rewrite.engine import NamedRule
 
 OPSET = 23
 """The operator set that brought the operator."""
-KERNEL = "ai.onnx::Attention"
+KERNELS = frozenset(("ai.onnx::Attention", "com.microsoft::MultiHeadAttention"))
+"""The operator, and the one that it becomes where the runtime has that."""
 
 _LANES = 4
 """Heads, times the batch where it is known, from which the operator is used. The kernel shares its
@@ -47,8 +48,6 @@ class BetweenProjections(Rule):
     batch or a sequence of no elements at all.
     """
 
-    needs = (KERNEL,)
-
     def pattern(self, op: PatternOps, rest: Rest, v: Var, shape: Var) -> Op:
         weights = op.one_of("Softmax", "Where")(rest, _name="weights")
         heads = op.MatMul(weights, op.Transpose(v, perm=[0, 2, 1, 3]))
@@ -74,8 +73,6 @@ class BetweenHeads(Rule):
     Keys and values that several queries share go in once: not repeated by Unsqueeze, Expand and
     Reshape. On the CPU provider this takes .5 to 1 times as long, least with few queries.
     """
-
-    needs = (KERNEL,)
 
     def pattern(self, op: PatternOps, rest: Rest, v: Var) -> Op:
         return op.MatMul(op.one_of("Softmax", "Where")(rest, _name="weights"), v)
@@ -217,9 +214,9 @@ class Attention(RulePass):
     def run(self, model: ir.Model, context: Context) -> int:
         """Raise the operator set where it pays, then apply the rules."""
         raised = 0
+        if KERNELS.isdisjoint(context.target.operators):
+            return 0
         if graph.opset(model) < OPSET:
-            if KERNEL not in context.target.operators:
-                return 0
             gate = _Asked()
             super().run(model, dataclasses.replace(context, gate=gate))
             if not gate.asked:

@@ -11,6 +11,7 @@ _DEPTH = 12
 _MODERATE = 1e4
 """The largest factor that leaves activations far from overflowing."""
 _COMPUTED = frozenset(("MatMul", "Gemm", "Einsum", "Conv", "LayerNormalization"))
+_INTEGERS = (ir.DataType.INT32, ir.DataType.INT64)
 _MOVED = frozenset(
     (
         "Cast",
@@ -47,6 +48,8 @@ def bound(value: ir.Value | None, depth: int = _DEPTH) -> float | None:
             return None
         largest = float(np.abs(known.astype(np.float64)).max())
         return largest if np.isfinite(largest) else None
+    if value is not None and value.dtype in _INTEGERS:
+        return 2.0**63
     node = None if value is None else value.producer()
     if value is None or node is None or node.domain or depth == 0:
         return 1.0 if value is not None and value.dtype == ir.DataType.BOOL else None

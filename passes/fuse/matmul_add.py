@@ -92,6 +92,22 @@ class FromReshapedMatMul(Rule):
         return op.MatMul(x, w)
 
 
+class WithoutBias(Rule):
+    """``Gemm(x, W)`` becomes ``x W``, with a transposed or scaled W stored as it is used."""
+
+    since = 11
+
+    def pattern(self, op: PatternOps, x: Var, w: Const) -> Op:
+        return op.Gemm(x, w)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, w: ir.Value) -> ir.Value:
+        if graph.attr_int(root, "transA", 0):
+            raise Decline("the columns of x are rows of the product")
+        layer = _affine.read(root)
+        plain = not graph.attr_int(root, "transB", 0) and graph.attr_float(root, "alpha", 1.0) == 1
+        return op.MatMul(x, w if plain else layer.store(op, _matrix(layer)))
+
+
 def _matrix(layer: _affine.Layer) -> np.ndarray:
     weight = layer.weight.T if graph.attr_int(layer.node, "transB", 0) else layer.weight
     return weight * np.float64(graph.attr_float(layer.node, "alpha", 1.0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
@@ -9,59 +12,68 @@ from onnxopt.passes.simplify._facts import Extent, extents
 from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rule, Var
 from onnxopt.shapes.extent import product
 
+_Batch: TypeAlias = tuple[Extent, int]
 _SWAP = (0, 2, 1)
 
 
 class Flattened(Rule):
     """``Reshape(Reshape(a) Reshape(b))`` becomes ``a b`` for a and b of rank 4.
 
-    Where the inner ones gather the two leading axes and the outer one spreads them out again. Under
-    a transposition of the last axes and a scale, too.
+    Where the inner ones gather the two leading axes and the outer one spreads them out again. So
+    for products under scales and sums, and of transposed matrices; what else is added is spread
+    out by itself.
     """
 
-    since = 13
+    since = 15
 
-    def pattern(self, op: PatternOps, a: Var, b: Var, shape: Var) -> Op:
-        return op.Reshape(op.MatMul(a, b), shape)
+    def pattern(self, op: PatternOps, flat: Var, shape: Var) -> Op:
+        return op.Reshape(flat, shape)
 
-    def rewrite(self, op: Builder, root: ir.Node, a: ir.Value, b: ir.Value) -> ir.Value:
-        batch = _spread(root.outputs[0])
-        return op.MatMul(_lifted(op, a, batch), _lifted(op, b, batch))
-
-
-class FlattenedSum(Rule):
-    """``Reshape(Reshape(a) Reshape(b) + c)`` becomes ``a b + Reshape(c)``, likewise."""
-
-    since = 13
-
-    def pattern(self, op: PatternOps, a: Var, b: Var, c: Var, shape: Var) -> Op:
-        return op.Reshape(op.MatMul(a, b, _name="scores") + c, shape)
-
-    def rewrite(
-        self,
-        op: Builder,
-        root: ir.Node,
-        a: ir.Value,
-        b: ir.Value,
-        c: ir.Value,
-        shape: ir.Value,
-        scores: ir.Value,
-    ) -> ir.Value:
-        batch = _spread(root.outputs[0])
-        if extents(c) is None or extents(c) != extents(scores):
-            raise Decline("the summand may be repeated")
-        summand = op.copy(root, [c, shape])
-        return op.Add(op.MatMul(_lifted(op, a, batch), _lifted(op, b, batch)), summand)
+    def rewrite(self, op: Builder, root: ir.Node, flat: ir.Value) -> ir.Value:
+        dims = extents(root.outputs[0])
+        if dims is None or len(dims) != 4 or None in dims or not isinstance(dims[1], int):
+            raise Decline("not spread to a known shape of four axes")
+        return _computed(op, flat, (dims[0], dims[1]), dims[2:])
 
 
-def _spread(result: ir.Value) -> tuple[Extent, Extent]:
-    dims = extents(result)
-    if dims is None or len(dims) != 4 or None in dims:
-        raise Decline("not spread to a known shape of four axes")
-    return dims[0], dims[1]
+def _computed(op: Builder, flat: ir.Value, batch: _Batch, rest: tuple[Extent, ...]) -> ir.Value:
+    """Build what a flattened batch of matrices is computed as, over the batch as it is."""
+    node = flat.producer()
+    if node is None or node.domain or not graph.sole_use(flat):
+        raise Decline("not computed, or read by others")
+    if extents(flat) != (product(batch), *rest):
+        raise Decline("the matrices are parted otherwise")
+    inputs = [value for value in node.inputs if value is not None]
+    match node.op_type:
+        case "MatMul":
+            return op.MatMul(*(_lifted(op, value, batch) for value in inputs))
+        case "Mul" | "Div" if graph.scalar(inputs[1]) is not None:
+            return op.copy(node, [_computed(op, inputs[0], batch, rest), inputs[1]])
+        case "Add":
+            return _sum(op, inputs, batch, rest)
+        case _:
+            raise Decline("no product over a flattened batch")
 
 
-def _lifted(op: Builder, flat: ir.Value, batch: tuple[Extent, Extent]) -> ir.Value:
+def _sum(op: Builder, inputs: list[ir.Value], batch: _Batch, rest: tuple[Extent, ...]) -> ir.Value:
+    for one, other in (inputs, inputs[::-1]):
+        dims = extents(other)
+        if dims is None or len(dims) != 3 or dims[0] != product(batch):
+            continue
+        if _is_product(one):
+            target = op.Concat(np.array([-1, batch[1]]), op.Shape(other, start=1), axis=0)
+            return op.Add(_computed(op, one, batch, rest), op.Reshape(other, target))
+    raise Decline("the summand may be repeated")
+
+
+def _is_product(value: ir.Value) -> bool:
+    node = value.producer()
+    while node is not None and node.op_type in ("Add", "Mul", "Div") and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    return node is not None and node.op_type == "MatMul"
+
+
+def _lifted(op: Builder, flat: ir.Value, batch: _Batch) -> ir.Value:
     """Build the operand whose two leading axes, the batch, were gathered."""
     node = flat.producer()
     if node is None or node.domain:

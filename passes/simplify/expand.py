@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify._facts import broadcast, extents
-from onnxopt.rewrite import Builder, Decline, Op, PatternOps, Rest, Rule, Var
+from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 from onnxopt.shapes import symbolic_value
 
 _BINARY = (
@@ -140,6 +140,22 @@ class AfterElementwise(Rule):
         rest: tuple[ir.Value | None, ...],
     ) -> ir.Value:
         return op.Expand(op.copy(root, [x, *rest]), s)
+
+
+class AfterConstant(Rule):
+    """``Expand(x, s) + constant`` becomes ``Expand(x + constant, s)``, as does a product."""
+
+    since = 13
+
+    shared = True
+
+    def pattern(self, op: PatternOps, x: Var, s: Var, k: Const) -> Op:
+        return op.one_of("Add", "Mul")(op.Expand(x, s), k)
+
+    def rewrite(
+        self, op: Builder, root: ir.Node, x: ir.Value, s: ir.Value, k: ir.Value
+    ) -> ir.Value:
+        return op.Expand(op.copy(root, [x, k]), s)
 
 
 class TileOfOne(Rule):

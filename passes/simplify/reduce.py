@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify import _parts
-from onnxopt.passes.simplify._facts import FLOATS, first_output_only
+from onnxopt.passes.simplify._facts import first_output_only
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 
 
@@ -66,17 +66,18 @@ class WholeImage(Rule):
     """``ReduceMean(x)`` over all axes after the channels becomes ``GlobalAveragePool(x)``."""
 
     def pattern(self, op: PatternOps, x: Var, rest: Rest) -> Op:
-        return op.ReduceMean(x, rest, keepdims=Attr("keepdims", 1))
+        return op.ReduceMean(x, rest)
 
-    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value, keepdims: int) -> ir.Value:
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value) -> ir.Value:
         rank = graph.rank(x)
         found = _parts.axes(root, 1, rank)
         if rank is None or rank < 4 or not found or sorted(found) != list(range(2, rank)):
             raise Decline("not over all of an image")
-        if x.dtype not in FLOATS or _is_moment(root, x):
-            raise Decline("not of floats, or a part of a normalization")
-        pooled = op.GlobalAveragePool(x)
-        return pooled if keepdims else _parts.squeeze(op, pooled, tuple(range(2, rank)))
+        if x.dtype != ir.DataType.FLOAT or _is_moment(root, x):
+            raise Decline("not in float32, or a part of a normalization")
+        if not graph.attr_int(root, "keepdims", 1):
+            raise Decline("the axes go, which would take a node of its own")
+        return op.GlobalAveragePool(x)
 
 
 def _is_moment(mean: ir.Node, x: ir.Value) -> bool:

@@ -145,6 +145,18 @@ class NewAxes(Rule):
         return _parts.squeeze(op, x, _added(after, before))
 
 
+class Flat(Rule):
+    """``Flatten(x)`` becomes ``Reshape(x, constant)``, which other exporters write."""
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var) -> Op:
+        return op.Flatten(x)
+
+    def rewrite(self, op: Builder, root: ir.Node, x: ir.Value) -> ir.Value:
+        return op.Reshape(x, reshape_target(x, root.outputs[0]))
+
+
 class AxesOfComparison(Rule):
     """``Unsqueeze(i < j)`` becomes ``Unsqueeze(i) < Unsqueeze(j)`` for i and j with axes added.
 

@@ -70,3 +70,16 @@ def test_reshapes_that_cut_columns_stay() -> None:
     body = "f = Reshape(x, rows) g = Gemm(f, w, b) y = Reshape(g, spread)"
     graph = model(f"(float[N,6,2] x) => (float[N,3,6] y) {{ {body} }}", WEIGHTS)
     check(graph, "fuse", ["Reshape", "Gemm", "Reshape"])
+
+
+@pytest.mark.parametrize(
+    "gemm", ["Gemm(x, w)", "Gemm<transB=1>(x, u)", "Gemm<alpha=0.5, transB=1>(x, u)"]
+)
+def test_a_gemm_without_bias_is_a_product(gemm: str) -> None:
+    graph = model(f"(float[N,4] x) => (float[N,6] y) {{ y = {gemm} }}", WEIGHTS)
+    check(graph, "fuse", ["MatMul"])
+
+
+def test_a_gemm_of_a_transposed_matrix_stays() -> None:
+    graph = model("(float[4,N] x) => (float[N,6] y) { y = Gemm<transA=1>(x, w) }", WEIGHTS)
+    check(graph, "fuse", ["Gemm"])
