@@ -146,6 +146,22 @@ def difference(said: dict[str, Any]) -> Lines:
     return [f"A chain of {said['nodes']:,} nodes against:", "", *table(["what", "s"], rows)]
 
 
+def canonical(said: dict[str, Any]) -> Lines:
+    """Return what both exporters' files of a network end in, a line a network."""
+    models = dict(sorted(said["models"].items()))
+    same = sum(not entry["difference"] for entry in models.values())
+    head = ["network", "nodes, TorchScript", "nodes, torch.export", "difference", "attentions"]
+    rows = []
+    for name, entry in models.items():
+        parted = [f"{kind} {one}/{other}" for kind, (one, other) in entry["difference"].items()]
+        found = sorted(set(entry["attentions"].values()))
+        whole = " / ".join(map(str, found)) + f" of {entry['expected']}"
+        attentions = whole if entry["expected"] else "-"
+        rows.append([name, *entry["nodes"].values(), ", ".join(parted) or "none", attentions])
+    told = f"{same} of {len(models)} networks end in the same operators in the same numbers."
+    return [told, "", *table(head, rows)]
+
+
 def calibration(said: dict[str, Any]) -> Lines:
     """Return what every calibrator costs beside plain inference, and a peer's for each image."""
     rows: list[list[object]] = [
@@ -175,6 +191,7 @@ def profiling(said: dict[str, Any]) -> Lines:
 
 SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "quality": ("Quality", [peers, quality]),
+    "canonical": ("One form from both exporters", [canonical]),
     "wall": ("Wall time of the whole process, seconds", [wall]),
     "latency": ("Latency at ONNX Runtime's full level", [latency]),
     "scaling": ("Scaling", [scaling]),

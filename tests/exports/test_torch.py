@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+import onnxopt
 from onnxopt.cli.optimize import optimize
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch==2.13.0")
@@ -66,6 +68,41 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         return self.last(self.rnn(x)[0][:, -1])
 
 
+class Masked(nn.Module):  # type: ignore[misc]
+    """Padded, causal attention with rotary positions over shared keys; a norm written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.scale = nn.Embedding(50, 16), nn.Parameter(torch.ones(16))
+        self.mix, self.out = nn.Linear(16, 32), nn.Linear(16, 16)
+
+    def forward(self, ids: Any) -> Any:
+        x = self.table(ids)
+        batch, length = ids.shape
+        x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.scale
+        q, k, v = self.mix(x).split((16, 8, 8), dim=-1)
+        q, k, v = (t.view(batch, length, -1, 4).transpose(1, 2) for t in (q, k, v))
+        angles = torch.arange(length)[:, None] / torch.tensor([1.0, 9.0])
+        angles = torch.cat((angles, angles), dim=-1)[None, None]
+        q, k = (_turned(t, angles.cos(), angles.sin()) for t in (q, k))
+        k, v = (t[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1, 2) for t in (k, v))
+        counts = torch.arange(length)
+        seen = (ids != 0)[:, None, None] & (counts[None, :] <= counts[:, None])[None, None]
+        y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        return self.out(y.transpose(1, 2).reshape(batch, length, 16))
+
+
+def _turned(x: Any, cos: Any, sin: Any) -> Any:
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+def _lengths(batch: int) -> Any:
+    ids = torch.randint(1, 50, (batch, 9))
+    ids[0, 7:] = 0
+    return ids
+
+
 def _images(batch: int) -> Any:
     return torch.randn(batch, 3, 8, 8)
 
@@ -78,7 +115,7 @@ def _series(batch: int) -> Any:
     return torch.randn(batch, 5, 6)
 
 
-def _export(network: Any, example: Any, path: Path, dynamo: bool) -> None:
+def _export(network: Any, example: Any, path: Path, dynamo: bool, opset: int | None = None) -> None:
     dynamic: dict[str, Any] = {"dynamic_axes": {"x": {0: "batch"}, "y": {0: "batch"}}}
     if dynamo:
         dynamic = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "verbose": False}
@@ -91,6 +128,7 @@ def _export(network: Any, example: Any, path: Path, dynamo: bool) -> None:
             input_names=["x"],
             output_names=["y"],
             dynamo=dynamo,
+            opset_version=opset,
             **dynamic,
         )
 
@@ -106,7 +144,8 @@ def _settled(network: Any) -> Any:
 
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
 @pytest.mark.parametrize(
-    ("kind", "example"), [(Pooled, _images), (Encoder, _tokens), (Recurrent, _series)]
+    ("kind", "example"),
+    [(Pooled, _images), (Encoder, _tokens), (Recurrent, _series), (Masked, _lengths)],
 )
 def test_equal_to_torch_at_two_sizes(kind: Any, example: Any, dynamo: bool, tmp_path: Path) -> None:
     network = _settled(kind())
@@ -126,3 +165,18 @@ def test_equal_to_torch_at_two_sizes(kind: Any, example: Any, dynamo: bool, tmp_
         expected = network(fed).detach().numpy()
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [(Pooled, _images), (Encoder, _tokens), (Recurrent, _series), (Masked, _lengths)],
+)
+def test_both_exporters_end_in_the_same_operators(kind: Any, example: Any, tmp_path: Path) -> None:
+    network = _settled(kind())
+    found = []
+    for name, dynamo, opset in (("new", True, None), ("old", False, 17), ("oldest", False, 14)):
+        path = tmp_path / f"{name}.onnx"
+        _export(network, example(2), path, dynamo, opset)
+        model = onnxopt.optimize(path, strict=True)
+        found.append(Counter(node.op_type for node in model.graph))
+    assert found[0] == found[1] == found[2]

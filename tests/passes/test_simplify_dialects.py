@@ -35,6 +35,22 @@ def test_form(graph: onnx.ModelProto, left: Sequence[str]) -> None:
     check(ir.from_proto(graph), PIPELINE, left)
 
 
+def test_a_row_of_each_is_gathered_batch_by_batch() -> None:
+    left = ["ArgMax", "Unsqueeze", "GatherND", "GatherND"]
+    model = check(ir.from_proto(dialects.row_of_each()), PIPELINE, left)
+    gathers = [node for node in model.graph if node.op_type == "GatherND"]
+    assert all(node.attributes["batch_dims"].as_int() == 1 for node in gathers)
+
+
+def test_an_index_that_may_lie_in_another_matrix_stays() -> None:
+    text = """(float[N,5,4] x, int64[N] j) => (float[N,4] y) {
+        rows = Constant<value_ints=[-1,4]>() flat = Reshape(x, rows)
+        shape = Shape(x) zero = Constant<value_int=0>() n = Gather(shape, zero)
+        one = Constant<value_int=1>() r = Range(zero, n, one) five = Constant<value_int=5>()
+        first = Mul(r, five) index = Add(j, first) y = Gather<axis=0>(flat, index) }"""
+    unchanged(text, "simplify")
+
+
 def test_flattened_heads_are_heads_again() -> None:
     model = check(
         ir.from_proto(dialects.flattened_heads()),

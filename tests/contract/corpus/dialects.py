@@ -88,6 +88,21 @@ def strided_view() -> onnx.ModelProto:
     )
 
 
+def row_of_each() -> onnx.ModelProto:
+    """The row at the largest of some numbers, from each of a batch: by GatherND, and flattened."""
+    return model(
+        """g (float[n,s,4] x, float[n,s] scores) => (float[n,4] y, float[n,4] z) {
+            j = ArgMax<axis=-1, keepdims=0>(scores)
+            shape = Shape(x) n = Gather(shape, i0) s = Gather(shape, i1) r = Range(i0, n, i1)
+            ui = Unsqueeze(r, last) uj = Unsqueeze(j, last) index = Concat<axis=-1>(ui, uj)
+            y = GatherND(x, index)
+            flat = Reshape(x, rows) first = Mul(r, s) number = Add(j, first)
+            z = Gather<axis=0>(flat, number)
+        }""",
+        _NUMBERS | {"rows": ints(-1, 4)},
+    )
+
+
 def flattened_heads() -> onnx.ModelProto:
     """Attention over heads gathered into the batch, with a relative bias and scores filled in."""
     heads = "".join(
