@@ -169,7 +169,7 @@ def test_equal_to_torch_at_two_sizes(kind: Any, example: Any, dynamo: bool, tmp_
 
 @pytest.mark.parametrize(
     ("kind", "example"),
-    [(Pooled, _images), (Encoder, _tokens), (Recurrent, _series), (Masked, _lengths)],
+    [(Pooled, _images), (Encoder, _tokens), (Recurrent, _series)],
 )
 def test_both_exporters_end_in_the_same_operators(kind: Any, example: Any, tmp_path: Path) -> None:
     network = _settled(kind())
