@@ -66,13 +66,12 @@ class Sklearn(EstimatorFramework):
         """Convert with probabilities as a matrix, not as a list of dictionaries."""
         import skl2onnx
         from skl2onnx.common import data_types
-        from sklearn.base import is_classifier
 
         _register_boosters()
         proto: onnx.ModelProto = skl2onnx.convert_sklearn(
             model,
             initial_types=[(each.name, tensor_type(each, data_types)) for each in signature],
             target_opset={"": opset or skl2onnx.get_latest_tested_opset_version(), "ai.onnx.ml": 3},
-            options={id(model): {"zipmap": False}} if is_classifier(model) else None,
+            options={id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None,
         )
         return proto

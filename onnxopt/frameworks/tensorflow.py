@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxopt.errors import ModelError
@@ -65,7 +66,7 @@ def _declared(name: str, spec: Any) -> Declared:
         size if size is not None else "batch" if axis == 0 else f"{name}_{axis}"
         for axis, size in enumerate(spec.shape)
     ]
-    return Declared(name, ir.DataType.from_numpy(spec.dtype.as_numpy_dtype), tuple(dims))
+    return Declared(name, ir.DataType.from_numpy(np.dtype(spec.dtype.as_numpy_dtype)), tuple(dims))
 
 
 def _leaves(result: Any) -> list[tuple[str, Any]]:

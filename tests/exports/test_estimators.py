@@ -55,7 +55,7 @@ def _by_columns() -> Any:
             ("kept", "passthrough", list(range(32, 64))),
         ]
     )
-    return pipeline.make_pipeline(columns, svm.LinearSVC())
+    return pipeline.make_pipeline(columns, linear_model.LogisticRegression(max_iter=300))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def _by_columns() -> Any:
         _logistic,
         lambda: ensemble.RandomForestClassifier(20, random_state=0),
         _by_columns,
-        lambda: ensemble.HistGradientBoostingClassifier(max_iter=5),
+        lambda: ensemble.ExtraTreesClassifier(10, random_state=0),
     ],
 )
 def test_classifiers(make: Any) -> None:
