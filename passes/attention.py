@@ -77,14 +77,27 @@ class BetweenHeads(Rule):
     def pattern(self, op: PatternOps, rest: Rest, v: Var) -> Op:
         return op.MatMul(op.one_of("Softmax", "Where")(rest, _name="weights"), v)
 
-    def rewrite(self, op: Builder, weights: ir.Value, v: ir.Value) -> ir.Value:
+    def rewrite(self, op: Builder, root: ir.Node, weights: ir.Value, v: ir.Value) -> ir.Value:
         found = _attention.read(weights)
-        q, k = found.query, _attention.unmoved(found.key, (0, 1, 3, 2))
+        q, k = found.query, _key(op, found.key, root)
         few = _unrepeated(k), _unrepeated(v)
         if few[0] is k or few[1] is v:
             few = k, v
         _fitting(*(_swapped(_attention.known(x)) for x in (q, *few)))
         return _attend(op, [q, *few], _attention.prepared(op, found), found, axis=2)
+
+
+def _key(op: Builder, key: ir.Value, product: ir.Node) -> ir.Value:
+    """Return the keys ``[b, n, s, h]`` that were transposed, by themselves or with their heads.
+
+    In the latter case only where the result is not transposed back, which `BetweenProjections` does
+    without any transposition.
+    """
+    node = key.producer()
+    back = any(user.op_type == "Transpose" for user in product.outputs[0].consumers())
+    if node is not None and graph.attr_ints(node, "perm") == (0, 2, 3, 1) and not back:
+        return op.Transpose(_attention.unmoved(key, (0, 2, 3, 1)), perm=[0, 2, 1, 3])
+    return _attention.unmoved(key, (0, 1, 3, 2))
 
 
 def _attend(

@@ -125,7 +125,7 @@ def _changed_shape(old: ir.Shape | None, dims: Dims) -> ir.Shape | None:
 def _agrees(old: int | ir.SymbolicDim, size: Extent) -> bool:
     if isinstance(size, int):
         return isinstance(old, int) and old == size
-    return _unnamed(size) or extent_of(old) == size
+    return _unnamed(size) or (isinstance(old, ir.SymbolicDim) and old.value == str(size))
 
 
 def _unnamed(size: Extent) -> bool:

@@ -105,3 +105,27 @@ class PooledNewAxis(Rule):
         if min(along) < 2:
             raise Decline("the axis is not of the image")
         return _parts.unsqueeze(op, op.copy(root, [x]), along)
+
+
+class KeptAxes(Rule):
+    """``Unsqueeze(ReduceMean(x, axes), axes)`` becomes ReduceMean that keeps the axes.
+
+    As do the other reductions.
+    """
+
+    since = 13
+
+    def pattern(self, op: PatternOps, x: Var, rest: Rest, axes: Const) -> Op:
+        names = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceL2")
+        return op.Unsqueeze(op.one_of(*names)(x, rest, keepdims=0, _name="reduced"), axes)
+
+    def rewrite(
+        self, op: Builder, root: ir.Node, x: ir.Value, axes: ir.Value, reduced: ir.Value
+    ) -> ir.Value:
+        node, rank = reduced.producer(), graph.rank(x)
+        if node is None or rank is None or not (found := _parts.axes(node, 1, rank)):
+            raise Decline("the axes are not known")
+        if sorted(found) != sorted(_parts.from_front(graph.ints(axes) or (), rank)):
+            raise Decline("other axes")
+        kept = {**node.attributes, "keepdims": 1}
+        return op.node(node.op_type, node.inputs, kept).outputs[0]

@@ -118,6 +118,11 @@ def test_a_runtime_whose_operator_gives_nan_keeps_the_guard() -> None:
     assert fused(source, hide=True, target=older) == ["Attention", "IsNaN", "Where", "Where"]
 
 
+def test_heads_that_are_not_put_together_again() -> None:
+    source = made(head=HEAD.replace("float[B,S,8] y", "float[B,4,S,2] y"), back="y = MatMul(w, tv)")
+    assert fused(source) == ["Attention", *["Reshape"] * 3, *["Transpose"] * 3, "Where"]
+
+
 @pytest.mark.parametrize(("low", "weights"), [("low", PLAIN), ("lost", GUARD)])
 def test_scores_filled_in_are_masked(low: str, weights: str) -> None:
     source = made(mask=f"z = Where(m, p, {low})", weights=weights)

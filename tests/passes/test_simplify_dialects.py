@@ -172,3 +172,13 @@ def test_repeated_summand_of_a_constant() -> None:
         s = Shape(like) e = Expand(x, s) k = Constant<value_floats=[1.0,2.0,3.0]>()
         y = Add(e, k) z = Mul(k, e) }"""
     check(text, "repeat(simplify, dce)", ["Shape", "Add", "Expand", "Mul", "Expand"])
+
+
+def test_a_reduction_keeps_the_axes_that_are_added_again() -> None:
+    text = """(float[N,3,4] x) => (float[N,1,4] y) { a = Constant<value_ints=[1]>()
+        m = ReduceMean<keepdims=0>(x, a) y = Unsqueeze(m, a) }"""
+    check(text, "simplify", ["ReduceMean"])
+    other = text.replace(
+        "y = Unsqueeze(m, a)", "b = Constant<value_ints=[2]>() y = Unsqueeze(m, b)"
+    )
+    unchanged(other.replace("float[N,1,4] y", "float[N,4,1] y"), "simplify")
