@@ -8,6 +8,7 @@ from onnxopt import graph
 from onnxopt.passes.simplify import _parts
 from onnxopt.passes.simplify._facts import first_output_only
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
+from onnxopt.rewrite.builder import AttrValue
 
 
 class SingleElements(Rule):
@@ -127,5 +128,5 @@ class KeptAxes(Rule):
             raise Decline("the axes are not known")
         if sorted(found) != sorted(_parts.from_front(graph.ints(axes) or (), rank)):
             raise Decline("other axes")
-        kept = {**node.attributes, "keepdims": 1}
+        kept: dict[str, AttrValue | None] = {**node.attributes, "keepdims": 1}
         return op.node(node.op_type, node.inputs, kept).outputs[0]
