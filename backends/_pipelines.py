@@ -1,7 +1,7 @@
 """The default pipelines, as text."""
 
 LOSSLESS = (
-    "freeze-initializers, inline, raise-opset{plain}, infer-shapes, "
+    "freeze-initializers, inline, raise-opset{plain=true}, infer-shapes, "
     "repeat(fold-constants, inline-if, unroll-loops, prune-control-flow, simplify, split-slices, "
     "fuse, einsum, read-extents, share-initializers, cse, dce, infer-shapes)"
 )
