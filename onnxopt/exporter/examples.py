@@ -48,6 +48,23 @@ def _plan(signature: Sequence[Declared], below: int) -> Plan:
     return Plan.for_needs(tuple(found))
 
 
+def recombined(example: Feeds, rows: int, seed: int) -> Feeds | None:
+    """Make rows of those of an example: every column of each from a row drawn at random.
+
+    None where the inputs do not have one number of rows, or only one.
+    """
+    counts = {len(array) if array.ndim else 0 for array in example.values()}
+    if len(counts) != 1 or min(counts) < 2:
+        return None
+    random = np.random.default_rng(seed)
+    made = {}
+    for name, array in example.items():
+        flat = array.reshape(len(array), -1)
+        drawn = random.integers(len(flat), size=(rows, flat.shape[1]))
+        made[name] = np.take_along_axis(flat, drawn, axis=0).reshape(rows, *array.shape[1:])
+    return made
+
+
 def other_sizes(
     signature: Sequence[Declared], sizes: Mapping[str, int]
 ) -> Iterator[dict[str, int]]:

@@ -16,7 +16,7 @@ from onnxopt import graph, io
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.agreement import Agreed, Judge, Trial
 from onnxopt.exporter.blame import baked
-from onnxopt.exporter.examples import made_up, negated, other_sizes, resized
+from onnxopt.exporter.examples import made_up, negated, other_sizes, recombined, resized
 from onnxopt.exporter.inputs import Given, arrays, declare
 from onnxopt.exporter.mend import mend
 from onnxopt.exporter.notation import Axes, sizes_of
@@ -145,6 +145,7 @@ class _Export:
         trials = [Trial(_label("the example", sizes), example, subject.run(example))]
         trials += self._others(subject, signature, example, sizes)
         trials += self._negated(subject, example, sizes)
+        trials += self._recombined(subject, example)
         for at, feeds in enumerate(self._samples(signature)):
             trials.append(Trial(f"sample {at}", feeds, subject.run(feeds)))
         return trials
@@ -185,6 +186,14 @@ class _Export:
             with contextlib.suppress(RefusedError):
                 expected = subject.run(feeds)
                 yield Trial(_label("the example with its signs changed", sizes), feeds, expected)
+
+    def _recombined(self, subject: Subject, example: Feeds) -> Iterator[Trial]:
+        """Yield many rows made of the example's: few rows may all lie where nothing is close."""
+        feeds = recombined(example, subject.rows, self._request.seed) if subject.rows else None
+        if feeds is not None:
+            with contextlib.suppress(RefusedError):
+                expected = subject.run(feeds)
+                yield Trial(f"{subject.rows:,} rows made of the example's", feeds, expected)
 
     def _samples(self, signature: Sequence[Declared]) -> Iterator[Feeds]:
         given = self._request.samples

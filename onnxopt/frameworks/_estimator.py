@@ -44,6 +44,8 @@ class EstimatorFramework(Framework):
 class Estimator(Subject):
     """Predicts labels and probabilities, values, or what a transformer makes of its inputs."""
 
+    rows = 1000
+
     def __init__(self, model: Any, outputs: Sequence[str], home: EstimatorFramework) -> None:
         self._model, self._names, self._home = model, tuple(outputs), home
         self.exporters = (home.exporter,)

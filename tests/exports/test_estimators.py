@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import onnxopt
+from onnxopt.errors import OnnxoptError
 from onnxopt.lossless import reference
 
 pytest.importorskip("skl2onnx", reason="skl2onnx is not installed: pip install 'onnxopt[sklearn]'")
@@ -70,6 +71,13 @@ def _by_columns() -> Any:
 def test_classifiers(make: Any) -> None:
     x, y = _classes()
     _same(make().fit(x, y), x, "skl2onnx")
+
+
+def test_probabilities_that_tie_do_not_excuse_labels() -> None:
+    x, y = datasets.load_wine(return_X_y=True)
+    model = linear_model.SGDClassifier(loss="log_loss", random_state=0).fit(x, y)
+    with pytest.raises(OnnxoptError, match="'label' differs in"):
+        onnxopt.export(model, x[:40].astype(np.float32))
 
 
 def test_names_of_classes_come_back() -> None:
