@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from measuring.runs import MODELS, Entry, bench, model, options, resume
+from measuring.runs import MODELS, Entry, bench, least_known, model, options, resume
 
-TURNS = 6
 LOOP = """
 import os, statistics, sys, time
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
@@ -69,6 +68,15 @@ def made_up(file: Path) -> dict[str, np.ndarray]:
         return dict(next(iter(found)))
 
 
+def following(done: list[Entry]) -> list[int]:
+    """Return the next turn: of the model whose mean is known least."""
+    logs = {
+        name: [math.log(run["bench"] / run["loop"]) for run in done if run["model"] == name]
+        for name in MODELS
+    }
+    return least_known(logs, 5)
+
+
 def compare(number: int) -> Entry:
     """Take one turn with one model."""
     name, ways = MODELS[number % len(MODELS)], {"bench": benched, "loop": loops}
@@ -82,4 +90,4 @@ def compare(number: int) -> Entry:
 
 
 if __name__ == "__main__":
-    resume("measuring_agreement", options(__doc__, TURNS * len(MODELS)), compare)
+    resume("measuring_agreement", options(__doc__, 10 * len(MODELS)), compare, following)

@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from common import corpus_folder, read_results, write_results
+
+from onnxopt.measure.intervals import over_processes
 
 MODELS = (
     "cifar10_resnet20",
@@ -65,6 +68,20 @@ def resume(
         print(len(done), json.dumps(done[-1]), flush=True)
         write_results(name, {"runs": done})
     return done
+
+
+def least_known(logs: dict[str, list[float]], least: int) -> list[int]:
+    """Return the next run's number: of the model whose mean has the widest interval.
+
+    At first every model has some runs, ``least``. A run's number divided by how many models there
+    are leaves the model's own, and tells how many runs it had before.
+    """
+    names = list(logs)
+    chosen = min(names, key=lambda name: len(logs[name]))
+    if len(logs[chosen]) >= least:
+        halves = {n: float(over_processes(np.array(logs[n]), looks=False)[1]) for n in names}
+        chosen = max(names, key=lambda name: halves[name])
+    return [names.index(chosen) + len(names) * len(logs[chosen])]
 
 
 def model(name: str) -> Path:

@@ -13,11 +13,11 @@ import statistics
 
 import numpy as np
 
-from measuring.runs import Entry, model, options, resume
+from measuring.runs import Entry, least_known, model, options, resume
 from onnxopt._startup import import_onnx_ir
 from onnxopt.backends.cpu import Cpu
 from onnxopt.measure.feeding import feeds_for, stored
-from onnxopt.measure.intervals import middle, over_processes
+from onnxopt.measure.intervals import middle
 from onnxopt.measure.records import Group, Record, Variant
 from onnxopt.measure.run import Effort, Measurement
 
@@ -40,17 +40,12 @@ def launch(name: str, threads: tuple[int, ...], number: int) -> float:
 
 
 def following(done: list[Entry]) -> list[int]:
-    """Return the next pair: of the model whose mean is known least, after eight of each."""
+    """Return the next pair: of the model whose mean is known least."""
     logs = {
         name: [run["beside"] - run["alone"] for run in done if run["model"] == name]
         for name in NAMES
     }
-    fewest = min(NAMES, key=lambda name: len(logs[name]))
-    if len(logs[fewest]) < 8:
-        return [NAMES.index(fewest) + len(NAMES) * len(logs[fewest])]
-    halves = {name: float(over_processes(np.array(logs[name]), looks=False)[1]) for name in NAMES}
-    widest = max(NAMES, key=lambda name: halves[name])
-    return [NAMES.index(widest) + len(NAMES) * len(logs[widest])]
+    return least_known(logs, 8)
 
 
 def compare(number: int) -> Entry:
