@@ -66,6 +66,8 @@ def bench(
     )
     with bar("starting") as show:
         report = request.run(progress=show, tell=_warn)
+    if report.interrupted and not any(row.runs for row in report.rows):
+        raise KeyboardInterrupt  # nothing to show, and a kept run is not to be lost to it
     _keep(report, save, html)
     _show(report, as_json=as_json)
     if report.interrupted:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxopt.base import Context
-from onnxopt.errors import UsageError
+from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.feeds import Plan, settled
 from onnxopt.io import load
 from onnxopt.measure.process import Process
@@ -46,8 +46,19 @@ def feeds_for(
 
 
 def _made_up(variant: Variant, timeout_s: float, seed: int) -> Feeds:
-    """Make up feeds that a variant accepts, in a process that may crash."""
+    """Make up feeds that a variant accepts, in a process that may crash.
+
+    Raises an OnnxoptError that names the model where it accepts nothing.
+    """
     plan = plan_for(variant.model, variant.inputs)
+    try:
+        return _accepted(variant, plan, timeout_s, seed)
+    except OnnxoptError as error:
+        named = str(error) if variant.model.name in str(error) else f"{variant.model}: {error}"
+        raise type(error)(named) from error
+
+
+def _accepted(variant: Variant, plan: Plan, timeout_s: float, seed: int) -> Feeds:
     with Process() as process:
         process.ready(timeout_s)
         process.open(variant.model, variant.backend, (), timeout_s)

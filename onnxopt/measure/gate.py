@@ -13,7 +13,7 @@ from onnxopt.measure.models import Matrix, variants_of
 from onnxopt.measure.records import Variant
 from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.saved import Conditions, OldRow, Saved, model_hash
-from onnxopt.measure.verdict import Verdict, detectable, verdict
+from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
 from onnxopt.spec import write_options
 
 BETWEEN_RUNS = 0.02
@@ -35,7 +35,7 @@ def against(
     Where the old model still lies where it was, both are measured side by side, and the old figures
     are not used. Otherwise, or where the model itself is the old one, the medians of the two runs
     are compared, with ``BETWEEN_RUNS`` added to both intervals; nothing is claimed across different
-    machines, or about different feeds, without ``force``.
+    machines, about different feeds, or on a machine that is too busy, without ``force``.
 
     Raises ModelError where the run has nothing under these conditions.
     """
@@ -49,9 +49,9 @@ def against(
             note = f"{former} is as it was in {saved.path}: both were measured now, side by side"
             return dataclasses.replace(report, notes=(note, *report.notes))
     report = measure([dataclasses.replace(variant, group=variant.label) for variant in variants])
-    machine = _other_machine(saved, report)
+    doubt = _other_machine(saved, report) or (BUSY if report.quiet.hopeless else None)
     rows = [
-        _across(row, former, machine, force=force)
+        _across(row, former, doubt, force=force)
         for row, former in zip(report.rows, old, strict=True)
     ]
     return dataclasses.replace(
@@ -101,8 +101,8 @@ def _other_machine(saved: Saved, report: BenchReport) -> str | None:
     return None
 
 
-def _across(row: Row, old: OldRow, machine: str | None, *, force: bool) -> Row:
-    """Compare a row with an old one."""
+def _across(row: Row, old: OldRow, doubt: str | None, *, force: bool) -> Row:
+    """Compare a row with an old one; ``doubt`` is why nothing can be said without force."""
     mine = row.throughput.inverse() if row.throughput else row.median
     if mine is None:
         return row
@@ -111,8 +111,8 @@ def _across(row: Row, old: OldRow, machine: str | None, *, force: bool) -> Row:
     half = math.hypot(*halves, 1.96 * math.sqrt(2) * BETWEEN_RUNS)
     ratio = Estimate(value, value - half, value + half)
     said = verdict(ratio, None)
-    if not force and machine is not None:
-        said = Verdict("unknown", machine)
+    if not force and doubt is not None:
+        said = Verdict("unknown", doubt)
     elif not force and row.feeds_hash != old.feeds_hash:
         said = Verdict(
             "unknown", "the old run was on other feeds: give the same --samples or --seed"

@@ -15,12 +15,11 @@ from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
 from onnxopt.measure.report import Row
-from onnxopt.measure.verdict import Verdict, detectable, verdict
+from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
 from onnxopt.spec import write_options
 
 SAMPLE = 200
 """Times that are kept of a variant to draw their distribution."""
-_BUSY = "the machine was too busy to tell: stop what else runs, or take it as it is with --force"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Reading:
     def verdict(self, ratio: Estimate, noise: Estimate | None) -> Verdict:
         """Say what a ratio shows, or that nothing can be told here."""
         if self.quiet.hopeless and not self.force:
-            return Verdict("unknown", _BUSY)
+            return Verdict("unknown", BUSY)
         return verdict(ratio, noise)
 
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from onnxopt.backends.cpu import Cpu
-from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.errors import BackendError, ModelError, OnnxoptError, UsageError
 from onnxopt.host import allowed_cpus
 from onnxopt.measure import Effort, Variant, bench
 from onnxopt.measure.feeding import stored
@@ -205,6 +205,32 @@ def test_nothing_to_measure_is_a_usage_error() -> None:
         bench([])
     with pytest.raises(UsageError, match="no samples"):
         bench([fake()], feeds=[])
+
+
+def test_what_accepts_no_feeds_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "divides.onnx"
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (int32[2] x) => (int32[2] y) { d = Sub (x, x) y = Div (x, d) }"""
+    ir.save(ir.from_onnx_text(text), path)
+    with pytest.raises(OnnxoptError, match=r"^.*divides\.onnx: the model does not run on"):
+        bench(variants_of([path]), effort=ONCE)
+
+
+def test_an_interrupt_before_anything_was_measured_keeps_an_old_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnxopt.cli.app import app
+    from onnxopt.measure.run import Measurement
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = tmp_path / "run.json"
+    old.write_text("an old run")
+    monkeypatch.setattr(Measurement, "run", interrupt)
+    said = CliRunner().invoke(app(), ["bench", str(path), "--save", str(old)])
+    assert said.output == ""
+    assert old.read_text() == "an old run"
 
 
 def test_a_worker_reports_and_lives_on() -> None:

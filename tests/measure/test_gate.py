@@ -106,18 +106,23 @@ def test_across_runs_the_interval_allows_for_what_runs_differ_by(
     assert "not side by side" in found.notes[-1]
 
 
-@pytest.mark.parametrize("change", ["host", "feeds"])
-def test_nothing_is_claimed_across_machines_or_feeds(old: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["host", "feeds", "busy"])
+def test_nothing_is_claimed_across_machines_or_feeds_or_when_busy(old: Path, change: str) -> None:
     saved = kept(old, old.with_suffix(".json"))
+    quiet = Quiet(others=0.8 if change == "busy" else 0.0, steal=0)
+
+    def measure(variants: Sequence[Variant]) -> BenchReport:
+        return dataclasses.replace(report(variants, 20), quiet=quiet)
+
     if change == "host":
         saved = dataclasses.replace(saved, host={**saved.host, "cpu": "another"})
-    else:
+    if change == "feeds":
         (row,) = saved.rows
         saved = dataclasses.replace(saved, rows=(dataclasses.replace(row, feeds_hash="g"),))
-    found = against(saved, old, Matrix(), lambda vs: report(vs, 20), force=False)
+    found = against(saved, old, Matrix(), measure, force=False)
     assert found.rows[0].outcome == "unknown"
     assert not found.slower
-    assert against(saved, old, Matrix(), lambda vs: report(vs, 20), force=True).slower
+    assert against(saved, old, Matrix(), measure, force=True).slower
 
 
 def test_other_versions_are_told(old: Path) -> None:
