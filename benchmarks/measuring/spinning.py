@@ -59,4 +59,4 @@ def compare(number: int) -> Entry:
 
 if __name__ == "__main__":
     import_onnx_ir()
-    resume("measuring_spinning", options(__doc__, 40 * len(NAMES)), compare, following)
+    resume("measuring_spinning", options(__doc__, 34 * len(NAMES)), compare, following)

@@ -79,11 +79,16 @@ def between(said: dict[str, Any]) -> Lines:
     """Return by how much medians of the same model differ from one run to a later one."""
     rows = [
         f"* {row['model']}: {100 * row['beyond']:.1f} % beyond the runs' own intervals, "
-        f"{row['runs']} runs"
+        f"{row['runs']} runs, {100 * row['equal']:.0f} % of pairs equal"
         for row in said["models"]
     ]
-    head = "Standard deviation of a median from run to run, over all models: "
-    return [f"{head}{100 * said['beyond']:.1f} %.", "", *rows]
+    shares = 100 * statistics.fmean(row["equal"] for row in said["models"])
+    head = (
+        "Standard deviation of a median from one run to a later one, over all models: "
+        f"{100 * said['beyond']:.1f} %; `--against` allows for {100 * said['allowed']:.1f} %, by "
+        f"which {shares:.0f} % of pairs of runs of the same model are equal."
+    )
+    return [head, "", *rows]
 
 
 def coverage(said: dict[str, Any]) -> Lines:
