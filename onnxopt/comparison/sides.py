@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnxopt.comparison.energy import continuous
 from onnxopt.difference.changes import alike, type_text
 from onnxopt.difference.match import aligned
-from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.errors import BackendError, ModelError, OnnxoptError, UsageError
 from onnxopt.evaluate import Evaluator, Run
 from onnxopt.measure.models import backend_of
 from onnxopt.target import Backend, Feeds, Outputs
@@ -31,13 +31,22 @@ class Side:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Run]:
-        """Open the model for several runs."""
+        """Open the model for several runs, whose errors name it."""
         if self.optimized:
             with self.backend.open(self.model) as session:
-                yield session.run
+                yield self._named(session.run)
         else:
             with Evaluator(self.backend).opened(self.model) as run:
-                yield run
+                yield self._named(run)
+
+    def _named(self, run: Run) -> Run:
+        def named(feeds: Feeds) -> Outputs:
+            try:
+                return run(feeds)
+            except OnnxoptError as error:
+                raise type(error)(f"{self.label}: {error}") from error
+
+        return named
 
 
 def backend_for(text: str, optimization: str) -> tuple[Backend, bool]:

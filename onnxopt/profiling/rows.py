@@ -145,7 +145,8 @@ def operator_rows(nodes: Sequence[Timed], rows: Sequence[NodeRow]) -> list[Opera
 def together(nodes: Sequence[Timed]) -> Estimate | None:
     """Estimate the sum of several nodes, block by block; None for none.
 
-    The interval allows for the clock, which hides in every block what it hides in one.
+    The interval allows for the clock, which hides in every block what it hides in one, and reaches
+    to the sum of the nodes' own figures, which on a busy machine can lie beyond.
     """
     launches = min((len(each.rows) for each in nodes), default=0)
     rows = [
@@ -157,7 +158,9 @@ def together(nodes: Sequence[Timed]) -> Estimate | None:
         return None
     clock = _CLOCK_S * math.sqrt(sum(each.node.count for each in nodes))
     below, above = (math.hypot(end - found.value, clock) for end in (found.low, found.high))
-    return Estimate(found.value, found.value - below, found.value + above)
+    figure = sum(each.seconds for each in nodes)
+    low, high = min(found.value - below, figure), max(found.value + above, figure)
+    return Estimate(found.value, low, high)
 
 
 def fusions(rows: Iterable[NodeRow]) -> list[Fusion]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,16 +109,19 @@ main()
 def test_an_interrupted_measurement_is_reported(
     onnxopt: Command, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from onnxopt.measure import run
+    from onnxopt.measure.run import Measurement
 
-    def interrupted(*_: object) -> None:
+    launch = Measurement._launch
+
+    def interrupted(measurement: Measurement, *rest: Any) -> None:
+        launch(measurement, *rest)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.Measurement, "_launch", interrupted)
+    monkeypatch.setattr(Measurement, "_launch", interrupted)
     page, kept = file.with_suffix(".html"), file.with_suffix(".json")
-    said = onnxopt("bench", file, "--html", page, "--save", kept)
+    said = onnxopt("bench", file, "--budget", "1s", "--html", page, "--save", kept)
     assert (said.status, said.err) == (130, "interrupted\n")
-    assert "0 runs, 0 processes each" in said.out
+    assert "runs, 1 process each" in said.out
     assert ", interrupted" in said.out
     assert "interrupted" in page.read_text(encoding="utf-8")
     assert json.loads(kept.read_text(encoding="utf-8"))["interrupted"]

@@ -209,3 +209,11 @@ def test_what_fails_in_one_model_says_which() -> None:
     assert isinstance(graph, ir.Graph)
     with pytest.raises(BackendError, match="refuses"):
         onnxopt.compare(one, ir.Model(graph, ir_version=10))
+
+
+def test_what_fails_on_the_inputs_says_in_which() -> None:
+    one = model_of("(int32[2] x) => (int32[2] y) { y = Abs(x) }")
+    other = model_of("(int32[2] x) => (int32[2] y) { d = Sub(x, x) y = Div(x, d) }")
+    other.graph.name = "divides"
+    with pytest.raises(BackendError, match=r"^divides: the model does not run on these inputs"):
+        onnxopt.compare(one, other)

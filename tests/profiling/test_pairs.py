@@ -13,7 +13,7 @@ from onnxopt.profiling.fusion import origins
 from onnxopt.profiling.pairs import Side, pair
 from onnxopt.profiling.regions import Step, steps
 from onnxopt.profiling.report import PairRow, change_of
-from onnxopt.profiling.rows import Timed
+from onnxopt.profiling.rows import Timed, together
 from onnxopt.profiling.tally import NodeTally
 from onnxopt.profiling.work import Graphs
 from tests.passes.tools import model_of
@@ -45,6 +45,16 @@ def side(text: str, seconds: float = 1.0) -> Side:
     found = steps(model_of(text))
     graphs = Graphs(executed=found, origins=origins(found, found), costs={})
     return Side(graphs, [timed(step, seconds) for step in found], found)
+
+
+def test_an_interval_holds_its_figure_on_a_busy_machine() -> None:
+    (step,) = steps(model_of("(float[2] x) => (float[2] y) { y = Abs(x) }"))
+    first, second = [1.0, 1.0, 1.0, 1.0, 9.0, 9.0], [9.0, 9.0, 1.0, 1.0, 1.0, 1.0]
+    nodes = [timed(step, 1.0)._replace(rows=[row] * 3) for row in (first, second)]
+    found = together(nodes)
+    assert found is not None
+    assert found.low <= sum(node.seconds for node in nodes) <= found.high
+    assert found.value > sum(node.seconds for node in nodes) + 1
 
 
 def told(rows: list[PairRow]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
