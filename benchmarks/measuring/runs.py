@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -20,7 +21,12 @@ from typing import Any
 import numpy as np
 from common import corpus_folder, read_results, write_results
 
-from onnxopt.measure.intervals import over_processes
+from onnxopt.backends.cpu import Cpu
+from onnxopt.measure.feeding import feeds_for, stored
+from onnxopt.measure.intervals import middle, over_processes
+from onnxopt.measure.records import Group, Record, Variant
+from onnxopt.measure.run import Effort, Measurement
+from onnxopt.target import Feeds
 
 MODELS = (
     "cifar10_resnet20",
@@ -107,6 +113,29 @@ def bench(*arguments: object, cpu: int | None = None) -> Entry:
     if not done.stdout:
         raise SystemExit(done.stderr)
     return {**json.loads(done.stdout), "wall": time.perf_counter() - start}
+
+
+@functools.cache
+def feeds_of(name: str) -> Feeds:
+    """Return made-up feeds of a model, the same at every call."""
+    variant = Variant(label=name, model=model(name), backend=Cpu(threads=1))
+    (feeds,) = feeds_for(variant, None, Effort().timeout_s, 0)
+    return feeds
+
+
+def launched(variants: list[Variant], feeds: Feeds, seed: int) -> list[float]:
+    """Launch variants once, side by side, as bench does; return logarithms of their medians.
+
+    Where there are several, the first is there twice, and the mean of the two is its figure.
+    """
+    effort = Effort(launches=1, blocks=6)
+    with stored([feeds]) as path:
+        group = Group([Record(variant) for variant in variants], path, 1)
+        Measurement([group], effort, seed).run(lambda *_: None, lambda: False)
+    found = [float(middle(np.array(record.latencies()[0]))) for record in group.records]
+    if group.twin is not None:
+        found[0] = (found[0] + float(middle(np.array(group.twin.latencies()[0])))) / 2
+    return found
 
 
 def shares(ratio: Entry) -> list[float]:

@@ -9,20 +9,12 @@ starts them; both count.
 
 from __future__ import annotations
 
-import statistics
-
-import numpy as np
-
-from measuring.runs import Entry, least_known, model, options, resume
+from measuring.runs import Entry, feeds_of, launched, least_known, model, options, resume
 from onnxopt._startup import import_onnx_ir
 from onnxopt.backends.cpu import Cpu
-from onnxopt.measure.feeding import feeds_for, stored
-from onnxopt.measure.intervals import middle
-from onnxopt.measure.records import Group, Record, Variant
-from onnxopt.measure.run import Effort, Measurement
+from onnxopt.measure.records import Variant
 
 NAMES = ("cifar10_resnet20", "imagenet_squeezenet", "sst2_tiny_encoder")
-EFFORT = Effort(launches=1, blocks=6)
 
 
 def launch(name: str, threads: tuple[int, ...], number: int) -> float:
@@ -31,12 +23,7 @@ def launch(name: str, threads: tuple[int, ...], number: int) -> float:
         Variant(label=f"{name} {count}", model=model(name), backend=Cpu(threads=count))
         for count in threads
     ]
-    feeds = feeds_for(variants[0], None, EFFORT.timeout_s, 0)
-    with stored(feeds) as path:
-        group = Group([Record(variant) for variant in variants], path, len(feeds))
-        Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False)
-    entries = [group.baseline, *([group.twin] if group.twin is not None else [])]
-    return statistics.fmean(float(middle(np.array(entry.latencies()[0]))) for entry in entries)
+    return launched(variants, feeds_of(name), number)[0]
 
 
 def following(done: list[Entry]) -> list[int]:

@@ -58,10 +58,12 @@ def agreement(said: dict[str, Any]) -> Lines:
     told = []
     for name in dict.fromkeys(run["model"] for run in runs):
         of_model = [run for run in runs if run["model"] == name]
-        logs = [math.log(run["bench"] / run["loop"]) for run in of_model]
-        milliseconds = 1000 * statistics.median(run["loop"] for run in of_model)
-        told.append(f"* {name} ({milliseconds:.3g} ms): {_mean(logs)}, {len(logs)} turns")
-    return ["Steady median over that of a loop written by hand, mean of turns:", "", *told]
+        logs = [run["bench"] - run["loop"] for run in of_model]
+        milliseconds = 1000 * math.exp(statistics.median(run["loop"] for run in of_model))
+        told.append(
+            f"* {name} ({milliseconds:.3g} ms): {_mean(logs)}, {len(logs)} pairs; {_spread(logs)}"
+        )
+    return ["Steady median over that of a loop written by hand, mean of pairs:", "", *told]
 
 
 def _mean(logs: list[float]) -> str:

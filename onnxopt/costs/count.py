@@ -47,7 +47,7 @@ class NodeCost:
     read_bytes: Extent
     written_bytes: Extent
     weight_bytes: int
-    """Bytes of the constants among the inputs, as they are stored; read or not."""
+    """Bytes of the weights among the inputs, as they are stored; read or not."""
     times: Extent
     """How often the node runs; None where only the data tell, and then once is counted."""
     within: tuple[str, ...] = ()
@@ -237,10 +237,15 @@ def _trial(amount: Amount) -> int:
     )
 
 
+def is_weight(value: ir.Value, engine: Engine) -> bool:
+    """Say whether a value is stored in the file: a constant, or the default of an input."""
+    return value.is_initializer() or engine.constant(value) is not None
+
+
 def _weights(place: Place, engine: Engine) -> int:
     found = 0
     for value in dict.fromkeys(place.node.inputs):
-        if value is not None and engine.constant(value) is not None:
+        if value is not None and is_weight(value, engine):
             size = bytes_of(engine.fact(value))
             found += size if isinstance(size, int) else 0
     return found

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from onnxopt.costs import Costs, NodeCost
+from onnxopt.costs.count import is_weight
 from onnxopt.shapes.engine import Engine
 from onnxopt.shapes.extent import Dims, Extent, plus
 
@@ -17,7 +18,7 @@ class Layer:
     name: str
     operator: str
     inputs: str
-    """Shapes of its inputs that are not constants; scalars are left out."""
+    """Shapes of its inputs that are no weights; scalars are left out."""
     weights: str
     """Shapes of those that are."""
     outputs: str
@@ -65,8 +66,8 @@ def _layer(row: NodeCost, engine: Engine) -> Layer:
     fixed: list[str] = []
     for value in row.node.inputs:
         if value is not None:
-            constant = engine.constant(value) is not None
-            (fixed if constant else moving).append(_shape(engine.fact(value).shape))
+            weight = is_weight(value, engine)
+            (fixed if weight else moving).append(_shape(engine.fact(value).shape))
     made = [_shape(engine.fact(value).shape) for value in row.node.outputs if value.name != ""]
     return Layer(
         name=row.name,

@@ -59,6 +59,17 @@ def test_open_extents_and_sizes() -> None:
     assert Size.of(model) == found.size
 
 
+def test_the_default_of_an_input_counts_as_a_weight() -> None:
+    numbers = ", ".join("1" * 12)
+    text = "g (float[2,3] x) => (float[2,4] y) <float[3,4] w = {%s}> { y = MatMul(x, w) }"
+    model = parse(text % numbers)
+    fixed = inspect(model).layers
+    model.graph.inputs.append(model.graph.initializers["w"])
+    (layer,) = inspect(model).layers
+    assert (layer,) == fixed
+    assert (layer.inputs, layer.weights, layer.weight_bytes) == ("2x3", "3x4", 48)
+
+
 def test_sizes_that_cannot_be_are_refused() -> None:
     with pytest.raises(UsageError, match="has 3 where 4 is given"):
         inspect(parse(TEXT), shapes=("x=5,4",))
