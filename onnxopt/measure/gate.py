@@ -63,7 +63,7 @@ def _match(saved: Saved, variant: Variant) -> OldRow:
     wanted = _conditions(variant)
     found = [row for row in saved.rows if row.conditions == wanted]
     named = [row for row in found if row.model.name == variant.model.name]
-    if len(named or found) == 1:
+    if len({row.model for row in named or found}) == 1:
         return (named or found)[0]
     if found:
         names = ", ".join(sorted({str(row.model) for row in found}))

@@ -133,6 +133,13 @@ def test_other_versions_are_told(old: Path) -> None:
     assert any(note.startswith("onnxruntime was 0.1 then") for note in found.notes)
 
 
+def test_a_model_that_was_held_to_itself_is_one_model(old: Path) -> None:
+    saved = kept(old, old.with_suffix(".json"))
+    twice = dataclasses.replace(saved, rows=saved.rows * 2)
+    found = against(twice, old, Matrix(), lambda vs: report(vs, 10), force=False)
+    assert found.rows[0].outcome == "same"
+
+
 def test_other_conditions_are_an_error_that_names_them(old: Path) -> None:
     saved = kept(old, old.with_suffix(".json"))
     with pytest.raises(ModelError, match=r"no run on cpu\{threads=1\}; it has cpu: measure"):
