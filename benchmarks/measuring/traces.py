@@ -26,7 +26,10 @@ def record(number: int) -> Entry:
         Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False)
     assert group.twin is not None
     found = [*group.records, group.twin]
-    logs = [[[round(v, 5) for v in row] for row in entry.latencies()] for entry in found]
+    logs = [
+        [[round(block.latency, 5) for block in launch.values()] for launch in entry.launches]
+        for entry in found
+    ]
     return {"model": name, "load": load, "logs": logs, "disturbed": group.disturbed}
 
 

@@ -17,8 +17,10 @@ from onnxopt.errors import BackendError, ModelError, OnnxoptError, UsageError
 from onnxopt.host import allowed_cpus
 from onnxopt.measure import Effort, Variant, bench
 from onnxopt.measure.feeding import stored
+from onnxopt.measure.intervals import middle
 from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
+from onnxopt.measure.records import Block, Record
 from onnxopt.measure.worker import peak_bytes, settle
 from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake, Fault
@@ -205,6 +207,16 @@ def test_nothing_to_measure_is_a_usage_error() -> None:
         bench([])
     with pytest.raises(UsageError, match="no samples"):
         bench([fake()], feeds=[])
+
+
+def test_a_process_counts_by_the_median_of_all_its_runs() -> None:
+    times = np.random.default_rng(0).exponential(0.005, (6, 4)) + 0.01
+    record = Record(fake())
+    record.launches += [{at: Block(list(row), 1, 1) for at, row in enumerate(times)}, {}]
+    row, empty = record.latencies()
+    assert empty == []
+    assert middle(np.array(row)) == pytest.approx(np.log(np.median(times)))
+    assert np.diff(row) == pytest.approx(np.diff(np.log(np.median(times, axis=1))))
 
 
 def test_what_accepts_no_feeds_is_named(tmp_path: Path) -> None:
