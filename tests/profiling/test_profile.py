@@ -49,7 +49,7 @@ def report(path: Path) -> ProfileReport:
         node.name = f"renamed_{number}"
     longer = path.with_name("longer.onnx")
     save(other, longer)
-    effort = Effort(launches=2, runs=16, timeout_s=60)
+    effort = Effort(launches=2, runs=16, budget_s=600, timeout_s=60)
     return profile([variant(path), variant(longer)], FEEDS, effort=effort)
 
 
