@@ -16,6 +16,7 @@ from onnxopt.base import Context, Observer
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
+from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.records import Variant
 from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
@@ -31,6 +32,8 @@ from onnxopt.quantizer.guard import Guard
 from onnxopt.samples import Samples
 from onnxopt.target import Feeds
 
+MISSED = 0.05
+"""How far the latency may be from what was asked for, as a share of it, before that is said."""
 FLOAT_CHANNELS = 8
 """Kernels for floats work on so many channels at once, so latency falls in such steps at best."""
 TIMED = 8
@@ -301,6 +304,19 @@ class _Run:
         row = found.rows[1]
         report.latency, report.verdict = row.ratio, row.verdict or (row.error or "")
         report.warnings += found.warnings
+        said = "" if row.ratio is None else beside(self._request.goal, row.ratio)
+        report.warnings += [said] if said else []
+
+
+def beside(goal: Goal, ratio: Estimate) -> str:
+    """Say so where a latency came out more than 5 % beside what was asked for; "" where not."""
+    if goal.of != "latency" or abs(ratio.value / goal.share - 1) <= MISSED:
+        return ""
+    return (
+        f"latency is {ratio.value:.2f} of the model's, not {goal.share:.2f} as asked for: what "
+        "layers take together was foretold wrongly; look at the widths before you use the result, "
+        "or ask for --macs"
+    )
 
 
 def _totals(model: ir.Model, feeds: Feeds) -> Totals:

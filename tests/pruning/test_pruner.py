@@ -13,7 +13,9 @@ import pytest
 import onnxopt
 from onnxopt import catalogue, graph
 from onnxopt.errors import ModelError, UsageError
+from onnxopt.measure.intervals import Estimate
 from onnxopt.pruner.latency import Foretold, Timed, colours
+from onnxopt.pruner.run import Goal, beside
 from onnxopt.pruner.streams import Division, batched
 from onnxopt.samples import Sample, Samples
 from tests.contract.corpus.build import model, normal
@@ -141,7 +143,7 @@ def test_times_of_nodes_are_taken_at_every_width() -> None:
 
 
 def test_channels_stay_multiples_for_latency() -> None:
-    from onnxopt.pruner import Goal, Request
+    from onnxopt.pruner import Request
 
     asked = Request(goal=Goal(of="latency", share=0.5)).thinning()
     assert asked.limits.multiple == 8
@@ -149,3 +151,10 @@ def test_channels_stay_multiples_for_latency() -> None:
     assert asked.limits.widths(12)[-1] >= 1
     assert Request(goal=Goal(of="macs", share=0.5)).thinning().limits.multiple == 1
     assert graph.opset(read(RESIDUAL, RESIDUAL_WEIGHTS)) == 20
+
+
+@pytest.mark.parametrize(("found", "said"), [(0.52, False), (0.60, True), (0.40, True)])
+def test_a_latency_beside_what_was_asked_for_is_said(found: float, said: bool) -> None:
+    ratio = Estimate(found, found - 0.01, found + 0.01)
+    assert beside(Goal(of="latency", share=0.5), ratio).startswith("latency is") is said
+    assert not beside(Goal(of="macs", share=0.5), ratio)
