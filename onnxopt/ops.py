@@ -26,6 +26,33 @@ COMMUTATIVE = frozenset(
 FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16))
 """Types in which constants may be merged: numpy computes in them, or in a wider one."""
 
+BROADCAST = (
+    "Add",
+    "And",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Div",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "Pow",
+    "Sub",
+    "Sum",
+    "Where",
+    "Xor",
+)
+"""Operators that broadcast all their inputs."""
+
 COPIES = frozenset((("", "Identity"),))
 """Operators whose output is their input."""
 

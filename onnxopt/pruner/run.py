@@ -11,14 +11,13 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from onnxopt import catalogue, graph, io, lossless, shapes
+from onnxopt import catalogue, floats, io, lossless, shapes
 from onnxopt.base import Context, Observer
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.records import Variant
-from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.pruner.latency import Timed
 from onnxopt.pruner.report import GroupRow, LayerRow, Of, PruneReport, Totals
@@ -179,25 +178,19 @@ class _Run:
 
     def _optimized(self) -> ir.Model:
         """Return the model after the target's lossless passes, all weights fixed, with shapes."""
-        given = io.load(self._source) if isinstance(self._source, Path) else self._source
-        _check_float(given)
-        fixed = sum(value.is_initializer() for value in given.graph.inputs)
-        if fixed:
-            self._notes.append(f"{fixed} weights were inputs too: they are fixed now")
-        first = "freeze-initializers{overridable=true}"
-        request = lossless.Request(
-            target=self._request.target,
-            pipeline=f"{first}, {self._target.pipeline}",
+        model, notes = floats.optimized(
+            self._source,
+            self._request.target,
+            "prune the float model that it was made from, then quantize",
             observers=self._request.observers,
             seed=self._request.seed,
         )
-        model, _ = lossless.run(self._source, request)
+        self._notes += notes
         shapes.infer(model)
         return model
 
     def _finish(self, model: ir.Model) -> None:
-        tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
-        Pipeline.parse(tail).run(model, Context(target=self._target))
+        Pipeline.parse(floats.last_passes(self._target)).run(model, Context(target=self._target))
 
     def _warn(self, count: int) -> None:
         if self._request.samples is None:
@@ -326,12 +319,3 @@ def _totals(model: ir.Model, feeds: Feeds) -> Totals:
         params=int(Counted("params", sizes).measured(model)),
         weight_bytes=int(Counted("bytes", sizes).measured(model)),
     )
-
-
-def _check_float(model: ir.Model) -> None:
-    found = [n for home in graph.graphs(model) for n in home if n.op_type in QUANTIZED]
-    if found:
-        raise ModelError(
-            f"the model is quantized: {len(found)} nodes such as {found[0].op_type} "
-            f"'{found[0].name}'; prune the float model that it was made from, then quantize"
-        )

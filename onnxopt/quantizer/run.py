@@ -11,14 +11,13 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from onnxopt import catalogue, graph, io, lossless
+from onnxopt import catalogue, floats, graph, io, lossless
 from onnxopt.base import Context, Observer
 from onnxopt.costs import Costs
-from onnxopt.errors import BackendError, ModelError, UsageError
+from onnxopt.errors import BackendError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
-from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
@@ -153,20 +152,16 @@ class _Quantization:
 
     def _optimized(self) -> ir.Model:
         """Return the model after the target's lossless passes, all weights fixed."""
-        given = io.load(self._source) if isinstance(self._source, Path) else self._source
-        _check_float(given)
-        fixed = sum(value.is_initializer() for value in given.graph.inputs)
-        if fixed:
-            self._notes.append(f"{fixed} weights were inputs too: they are fixed now")
-        first = "freeze-initializers{overridable=true}"
-        request = lossless.Request(
-            target=self._request.target,
-            pipeline=f"{first}, {self._target.pipeline}",
+        model, notes = floats.optimized(
+            self._source,
+            self._request.target,
+            "quantize the float model that it was made from",
             skip=("keep-blocks",),  # of floats: integer kernels have no such layout
             observers=self._request.observers,
             seed=self._request.seed,
         )
-        return lossless.run(self._source, request)[0]
+        self._notes += notes
+        return model
 
     def _judge(self, session: Session, split: Split) -> Judge | None:
         budget = self._request.accuracy
@@ -196,7 +191,7 @@ class _Quantization:
         guard: Guard | None,
         judge: Judge | None,
     ) -> None:
-        tail = "dce, forget-shapes" if "forget-shapes" in self._target.pipeline else "dce"
+        tail = floats.last_passes(self._target)
         attempt = Attempt(
             scheme=scheme,
             source=model,
@@ -377,12 +372,3 @@ class _Quantization:
         if slower:
             self._warnings.append(f"{row.scheme} is {row.verdict} than the model given")
         return row.scheme, "as asked for"
-
-
-def _check_float(model: ir.Model) -> None:
-    found = [n for home in graph.graphs(model) for n in home if n.op_type in QUANTIZED]
-    if found:
-        raise ModelError(
-            f"the model is quantized already: {len(found)} nodes such as {found[0].op_type} "
-            f"'{found[0].name}'; quantize the float model that it was made from"
-        )

@@ -6,33 +6,10 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.ops import BROADCAST
 from onnxopt.passes.simplify._facts import broadcast, extents
 from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 from onnxopt.shapes import symbolic_value
-
-_BINARY = (
-    "Add",
-    "And",
-    "BitwiseAnd",
-    "BitwiseOr",
-    "BitwiseXor",
-    "Div",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "Max",
-    "Min",
-    "Mod",
-    "Mul",
-    "Or",
-    "Pow",
-    "Sub",
-    "Where",
-    "Xor",
-)
-"""Operators that broadcast all their inputs."""
 
 
 class BeforeBroadcasting(Rule):
@@ -44,7 +21,7 @@ class BeforeBroadcasting(Rule):
     since = 8
 
     def pattern(self, op: PatternOps, rest: Rest) -> Op:
-        return op.one_of(*_BINARY)(rest)
+        return op.one_of(*BROADCAST)(rest)
 
     def rewrite(self, op: Builder, root: ir.Node, rest: tuple[ir.Value | None, ...]) -> ir.Value:
         wanted = extents(root.outputs[0])

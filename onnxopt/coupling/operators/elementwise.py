@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnxopt.coupling.labels import Axes, Axis
 from onnxopt.coupling.place import ONE, UNKNOWN, Place, Row
-from onnxopt.ops import ELEMENTWISE
+from onnxopt.ops import BROADCAST, ELEMENTWISE
 from onnxopt.shapes.extent import Dims
 
 
@@ -81,35 +81,9 @@ def _like_type(place: Place) -> Sequence[Axes | None]:
     return [place.labelled(0)]
 
 
-_BROADCAST = (
-    "Add",
-    "And",
-    "BitShift",
-    "BitwiseAnd",
-    "BitwiseOr",
-    "BitwiseXor",
-    "Div",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "Max",
-    "Mean",
-    "Min",
-    "Mod",
-    "Mul",
-    "Or",
-    "Pow",
-    "Sub",
-    "Sum",
-    "Where",
-    "Xor",
-)
-
 ROWS: dict[str, Row] = {
     **dict.fromkeys(ELEMENTWISE, like_first),
-    **dict.fromkeys(_BROADCAST, broadcast),
+    **dict.fromkeys(BROADCAST, broadcast),
     "BitwiseNot": like_first,
     "Dropout": like_first,
     "CastLike": _like_type,

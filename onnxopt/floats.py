@@ -1,0 +1,52 @@
+"""What pruning and quantizing begin and end with: a float model in the form of its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnxopt import catalogue, graph, io, lossless
+from onnxopt.base import Observer
+from onnxopt.errors import ModelError
+from onnxopt.ops import QUANTIZED
+from onnxopt.target import Target
+
+
+def optimized(
+    source: ir.Model | Path,
+    target: str,
+    remedy: str,
+    *,
+    skip: Sequence[str] = (),
+    observers: tuple[Observer, ...] = (),
+    seed: int = 0,
+) -> tuple[ir.Model, list[str]]:
+    """Return a float model after the target's lossless passes, all weights fixed, and notes.
+
+    Raises ModelError with the ``remedy`` for a model that is quantized.
+    """
+    given = io.load(source) if isinstance(source, Path) else source
+    found = [n for home in graph.graphs(given) for n in home if n.op_type in QUANTIZED]
+    if found:
+        raise ModelError(
+            f"the model is quantized already: {len(found)} nodes such as {found[0].op_type} "
+            f"'{found[0].name}'; {remedy}"
+        )
+    fixed = sum(value.is_initializer() for value in given.graph.inputs)
+    pipeline = catalogue.find_backend(target).target().pipeline
+    request = lossless.Request(
+        target=target,
+        pipeline=f"freeze-initializers{{overridable=true}}, {pipeline}",
+        skip=tuple(skip),
+        observers=observers,
+        seed=seed,
+    )
+    notes = [f"{fixed} weights were inputs too: they are fixed now"] if fixed else []
+    return lossless.run(source, request)[0], notes
+
+
+def last_passes(target: Target) -> str:
+    """Return the passes that end a pipeline on this target."""
+    return "dce, forget-shapes" if "forget-shapes" in target.pipeline else "dce"
