@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+import pruning_summary
 from common import RESULTS, read_results
 from measuring import summary as measuring
 from peers import ONNXOPT, PEERS
@@ -196,6 +197,9 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "latency": ("Latency at ONNX Runtime's full level", [latency]),
     "scaling": ("Scaling", [scaling]),
     "calibration": ("Calibration", [calibration]),
+    "pruning_coverage": ("Pruning: coverage", [pruning_summary.coverage]),
+    "pruning": ("Pruning", [pruning_summary.pruning]),
+    "composition": ("Pruning and quantizing", [pruning_summary.composition]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),
     "difference": ("Graph difference", [difference]),

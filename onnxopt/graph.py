@@ -271,6 +271,23 @@ def remove_dead(nodes: Iterable[ir.Node]) -> list[ir.Node]:
     return removed
 
 
+def needed_by(node: ir.Node) -> list[ir.Node]:
+    """Return a node and those that nothing needs once it is gone, the last first."""
+    gone = {node: None}
+    pending = [node]
+    while pending:
+        for value in pending.pop().inputs:
+            maker = None if value is None else value.producer()
+            if maker is None or maker in gone:
+                continue
+            uses = [use.node for made in maker.outputs for use in made.uses()]
+            seen = any(made.is_graph_output() for made in maker.outputs)
+            if not seen and all(user in gone for user in uses):
+                gone[maker] = None
+                pending.append(maker)
+    return list(gone)
+
+
 def replaceable(old: ir.Value, new: ir.Value) -> bool:
     """Return whether ``new`` can take the place of ``old``.
 

@@ -105,8 +105,10 @@ def prune(
     skip: Sequence[str] = (),
     multiple: int | None = None,
     least: float = 0.1,
+    branches: bool | None = None,
     steps: int = 1,
     target: str = "cpu",
+    metric: str | None = None,
     measure: bool = False,
     seed: int = 0,
 ) -> ir.Model:
@@ -116,8 +118,11 @@ def prune(
     share is to be left. Channels go whose loss the rest makes up for best, and the rest is refitted
     to what the model computed for the ``samples``, which need no labels. ``only`` and ``skip`` are
     shell patterns of node, weight and group names; ``multiple`` keeps numbers of channels that it
-    divides, ``least`` is the share that every group keeps; the goal is reached in so many
-    ``steps``, each chosen and refitted anew.
+    divides, ``least`` is the share that every group keeps, and ``branches`` lets residual branches
+    go as a whole (None: for latency only); the goal is reached in so many ``steps``, each chosen
+    and refitted anew. ``target`` may have options, as ``cpu{threads=1}``. A ``metric`` (``top1``,
+    ``perplexity``, ``module:function``), or what suits the samples' labels, is reported before and
+    after on samples held back.
 
     Raises UsageError where not one share between 0 and 1 is given, ModelError for a model that is
     quantized, cannot be read or has no channels that may go, and for samples that do not fit it.
@@ -136,8 +141,10 @@ def prune(
         skip=skip,
         multiple=multiple,
         least=least,
+        branches=branches,
         steps=steps,
         target=target,
+        metric=metric,
         measure=measure,
         seed=seed,
     )[0]
@@ -158,8 +165,10 @@ def prune_with_report(
     skip: Sequence[str] = (),
     multiple: int | None = None,
     least: float = 0.1,
+    branches: bool | None = None,
     steps: int = 1,
     target: str = "cpu",
+    metric: str | None = None,
     measure: bool = True,
     seed: int = 0,
 ) -> tuple[ir.Model, PruneReport]:
@@ -175,7 +184,9 @@ def prune_with_report(
         skip=(skip,) if isinstance(skip, str) else tuple(skip),
         multiple=multiple,
         least=least,
+        branches=branches,
         steps=steps,
+        metric=metric,
         measure=measure,
         seed=seed,
     )

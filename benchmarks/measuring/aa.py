@@ -11,15 +11,18 @@ import time
 
 from measuring.runs import MODELS, Entry, background, bench, model, options, resume, shares
 
+QUIET = 100
+
 
 def following(done: list[Entry]) -> list[int]:
-    """Return one number for a quiet comparison or two for a pair under load, whichever lacks.
+    """Return the number of the next quiet comparison, or of the next pair under load.
 
-    Of every four numbers the first two are quiet, so that both halves go through all models.
+    The quiet ones come first. Of every four numbers the first two are quiet, so that both halves
+    go through all models.
     """
     under = sum(entry["load"] for entry in done)
     quiet = len(done) - under
-    if quiet <= under:
+    if quiet < QUIET:
         return [quiet // 2 * 4 + quiet % 2]
     return [under // 2 * 4 + 2, under // 2 * 4 + 3]
 
@@ -47,4 +50,4 @@ def compare(number: int) -> Entry:
 
 
 if __name__ == "__main__":
-    resume("measuring_aa", options(__doc__, 200), compare, following)
+    resume("measuring_aa", options(__doc__, 2 * QUIET), compare, following)

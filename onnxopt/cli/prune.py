@@ -30,8 +30,10 @@ def prune(
     skip: options.Skip = None,
     multiple: options.Multiple = None,
     least: options.Least = 0.1,
+    branches: options.Branches = None,
     steps: options.Steps = 1,
     target: options.Target = "cpu",
+    metric: options.Metric = None,
     measure: options.Measure = True,
     budget: options.Budget = 20.0,
     external_data: options.ExternalData = None,
@@ -48,9 +50,8 @@ def prune(
     from onnxopt.pruner import Goal, Request, run
 
     _check(html)
-    goal = Goal.of_one(
-        macs=_share(macs), params=_share(params), bytes=_share(size), latency=_share(latency)
-    )
+    shares = [_share(text) for text in (macs, params, size, latency)]
+    goal = Goal.of_one(macs=shares[0], params=shares[1], bytes=shares[2], latency=shares[3])
     with bar("optimizing") as show:
         request = Request(
             goal=goal,
@@ -63,7 +64,9 @@ def prune(
             skip=tuple(skip or ()),
             multiple=multiple,
             least=least,
+            branches=branches,
             steps=steps,
+            metric=metric,
             measure=measure,
             budget_s=budget,
             seed=seed,

@@ -33,13 +33,27 @@ Skip = Annotated[
     list[str] | None, typer.Option(help="Leave what this names whole; may be given again.")
 ]
 Multiple = Annotated[
-    int | None, typer.Option(min=1, help="Keep multiples of so many channels; 8 for latency.")
+    int | None,
+    typer.Option(min=1, help="Keep multiples of so many channels; for latency, of a block's."),
 ]
 Least = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="The share of its channels each group keeps.")
 ]
+Branches = Annotated[
+    bool | None,
+    typer.Option(
+        "--branches/--no-branches",
+        help="Let residual branches go as a whole; the default for latency.",
+    ),
+]
 Steps = Annotated[int, typer.Option(min=1, help="Reach the share in so many steps.")]
-Target = Annotated[str, typer.Option(help="What it will run on; see 'onnxopt targets'.")]
+Target = Annotated[
+    str, typer.Option(help="What it will run on, as 'cpu{threads=1}'; see 'onnxopt targets'.")
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="Reported on samples held back: top1, perplexity, m:f; what suits labels."),
+]
 Measure = Annotated[bool, typer.Option(help="Measure latency here, before and after.")]
 Budget = Annotated[float, typer.Option(min=1.0, help="Seconds for measuring.")]
 ExternalData = Annotated[

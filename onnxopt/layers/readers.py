@@ -130,6 +130,16 @@ def shortcut(layer: Layer) -> ir.Value | None:
     return None if other is layer.output or graph.tensor(other) is not None else other
 
 
+def rectified(layer: Layer) -> bool:
+    """Return whether nothing but a Relu reads a layer's output, or its sum with a shortcut."""
+    value = layer.output
+    if shortcut(layer) is not None:
+        value = next(iter(value.uses())).node.outputs[0]
+    users = {use.node for use in value.uses()}
+    relu = all(not user.domain and user.op_type == "Relu" for user in users)
+    return bool(users) and relu and not value.is_graph_output()
+
+
 def set_bias(model: ir.Model, layer: Layer, numbers: np.ndarray, names: graph.Names) -> None:
     """Give a layer another bias, [channels]; a Conv or Gemm without gets one."""
     old = layer.bias

@@ -145,10 +145,13 @@ def _variable(colour: str) -> str:
 
 
 def engineering(axis: Axes, *, x: str | None = None, y: str | None = None) -> None:
-    """Write ticks with prefixes of the SI before these units, ``2 ms``."""
+    """Write ticks with prefixes of the SI before these units: ``2 ms``, ``2 us`` as elsewhere."""
     from matplotlib.ticker import EngFormatter
 
+    class Plain(EngFormatter):
+        ENG_PREFIXES = EngFormatter.ENG_PREFIXES | {-6: "u"}
+
     if x:
-        axis.xaxis.set_major_formatter(EngFormatter(unit=x))
+        axis.xaxis.set_major_formatter(Plain(unit=x))
     if y:
-        axis.yaxis.set_major_formatter(EngFormatter(unit=y))
+        axis.yaxis.set_major_formatter(Plain(unit=y))

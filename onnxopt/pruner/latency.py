@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,13 +14,14 @@ import onnx_ir as ir
 
 from onnxopt import io
 from onnxopt.base import Progress
-from onnxopt.coupling import Group, cut
 from onnxopt.errors import BackendError
 from onnxopt.measure import Effort, bench
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.records import Variant
 from onnxopt.profiling import executed
 from onnxopt.pruning.amounts import Widths
+from onnxopt.pruning.candidates import Candidate
+from onnxopt.pruning.choice import shrink
 from onnxopt.target import Backend, Feeds
 
 RUNS = 6
@@ -95,29 +96,28 @@ class Timed:
             raise BackendError(f"latency could not be measured: {row.error or row.verdict}")
         return row.ratio
 
-    def estimate(self, model: ir.Model, groups: Sequence[tuple[Group, Sequence[int]]]) -> Foretold:
+    def estimate(self, model: ir.Model, found: Sequence[Candidate]) -> Foretold:
         """Time every node at every width: groups that share no node shrink in the same run.
 
         Units of every group go from the last on, for times do not depend on which.
         """
         names = _Names(model)
         whole = names.folded(self._times(model))
-        touched = {group.name: names.touched(group) for group, _ in groups}
-        table: dict[str, dict[int, dict[str, float]]] = {group.name: {} for group, _ in groups}
+        touched = {one.name: names.touched(one) for one in found}
+        table: dict[str, dict[int, dict[str, float]]] = {one.name: {} for one in found}
         coloured = colours(touched)
-        steps = max((len(widths) for _, widths in groups), default=1)
+        steps = max((len(one.widths) for one in found), default=1)
         for colour in range(COLOURS):
-            part = [(g, w) for g, w in groups if coloured[g.name] == colour]
+            part = [one for one in found if coloured[one.name] == colour]
             for step in range(1, steps) if part else ():
                 self._progress("timing widths", colour * steps + step, COLOURS * steps)
-                widths = {g.name: w[min(step, len(w) - 1)] for g, w in part}
+                widths = {one.name: one.widths[min(step, len(one.widths) - 1)] for one in part}
                 thin = model.clone()
-                cut(thin, {name: np.arange(width) for name, width in widths.items()})
-                found = names.folded(self._times(thin))
+                gone = {one.name: np.arange(widths[one.name], one.group.units) for one in part}
+                shrink(thin, part, gone)
+                now = names.folded(self._times(thin))
                 for name, width in widths.items():
-                    shared = touched[name] & whole.keys() & found.keys()
-                    ratios = {node: found[node] / whole[node] for node in shared}
-                    table[name].setdefault(width, ratios)
+                    table[name].setdefault(width, _ratios(touched[name], whole, now, width))
         total = sum(whole.values())
         return Foretold({node: each / total for node, each in whole.items()}, table)
 
@@ -154,10 +154,10 @@ class _Names:
             found[key] = found.get(key, 0.0) + each
         return found
 
-    def touched(self, group: Group) -> frozenset[str]:
-        """Return the ends of what runs that reads or makes tensors of a group."""
-        nodes: set[ir.Node] = set()
-        for member in group.members:
+    def touched(self, one: Candidate) -> frozenset[str]:
+        """Return the ends of what runs that reads or makes units, or goes when there are none."""
+        nodes = {node for each in one.branches for node in each.nodes}
+        for member in one.group.members:
             if member.node is not None:
                 nodes.add(member.node)
                 continue
@@ -183,6 +183,15 @@ class _Names:
             after = next((found[user] for user in users if user in found), key)
             found[key] = key if key in ends else after
         return found
+
+
+def _ratios(
+    touched: Iterable[str], whole: Mapping[str, float], now: Mapping[str, float], width: int
+) -> dict[str, float]:
+    """Return what is left of the times of nodes; of those without a time, all or nothing."""
+    rest = 1.0 if width else 0.0
+    known = [node for node in touched if node in whole]
+    return {node: now[node] / whole[node] if node in now else rest for node in known}
 
 
 def colours(touched: Mapping[str, frozenset[str]]) -> dict[str, int]:

@@ -7,6 +7,8 @@ import io
 import math
 from typing import Any, Literal
 
+from onnxopt.comparison.scores import Change
+from onnxopt.comparison.words import change_text
 from onnxopt.measure.intervals import Estimate
 from onnxopt.render import Paper, bytes_text
 
@@ -70,6 +72,8 @@ class PruneReport:
     """Signal over error of the worst output on samples held back."""
     agreement: float | None = None
     """How often the largest element of that output stays the largest."""
+    accuracy: Change | None = None
+    """A metric on the samples held back, where they have labels or one was asked for."""
     latency: Estimate | None = None
     """Over that of the optimized model."""
     verdict: str = ""
@@ -132,6 +136,8 @@ class PruneReport:
                 f"outputs: {self.sqnr_db:.1f} dB signal over error{same}, on "
                 f"{self.compared_on} samples held back"
             )
+        if self.accuracy is not None:
+            found.append(change_text(self.accuracy))
         reasons: dict[str, int] = {}
         for reason in self.blocked.values():
             reasons[reason] = reasons.get(reason, 0) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ import onnx_ir as ir
 
 from onnxopt import catalogue, floats, io, lossless, shapes
 from onnxopt.base import Context, Observer
+from onnxopt.comparison.named import metric_of
+from onnxopt.comparison.scores import Change
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
@@ -28,13 +31,14 @@ from onnxopt.pruning.channels import Outcome, prune
 from onnxopt.pruning.choice import Request as Thinning
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.quantizer.guard import Guard
+from onnxopt.quantizer.judge import Budget, Judge
 from onnxopt.samples import Samples
-from onnxopt.target import Feeds
+from onnxopt.target import Feeds, Session, Target
 
 MISSED = 0.05
 """How far the latency may be from what was asked for, as a share of it, before that is said."""
 FLOAT_CHANNELS = 8
-"""Kernels for floats work on so many channels at once, so latency falls in such steps at best."""
+"""Channels that kernels for floats work on at once where the target does not say it."""
 TIMED = 8
 """Widths of each group that are timed."""
 FEW = 100
@@ -98,10 +102,15 @@ class Request:
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     multiple: int | None = None
-    """Numbers of channels are multiples of this; None is 8 for latency and 1 for others."""
+    """Numbers of channels are multiples of this; None is what the target's convolutions work on at
+    once for latency, and 1 for others."""
     least: float = 0.1
+    branches: bool | None = None
+    """Whether residual branches may go as a whole; None is for latency only."""
     steps: int = 1
     """In how many steps the share is reached, each ranked and refitted anew."""
+    metric: str | None = None
+    """What accuracy is on the samples held back; None takes what suits their labels, if any."""
     measure: bool = True
     """Measure the latency of the result."""
     budget_s: float = 20.0
@@ -109,9 +118,10 @@ class Request:
     observers: tuple[Observer, ...] = ()
     progress: Progress = _silent
 
-    def thinning(self) -> Thinning:
+    def thinning(self, target: Target) -> Thinning:
         """Return what is asked of the channels."""
-        natural = FLOAT_CHANNELS if self.goal.of == "latency" else 1
+        timed = self.goal.of == "latency"
+        natural = (target.channel_block or FLOAT_CHANNELS) if timed else 1
         return Thinning(
             share=self.goal.share,
             importance=self.importance,
@@ -123,7 +133,8 @@ class Request:
                 skip=self.skip,
                 multiple=self.multiple or natural,
                 least=self.least,
-                steps=TIMED if self.goal.of == "latency" else Limits.steps,
+                branches=timed if self.branches is None else self.branches,
+                steps=TIMED if timed else Limits.steps,
             ),
         )
 
@@ -140,8 +151,9 @@ def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, PruneRepor
 class _Run:
     def __init__(self, source: ir.Model | Path, request: Request) -> None:
         self._source, self._request = source, request
-        self._target = catalogue.find_backend(request.target).target()
         self._backend = catalogue.backend(request.target)
+        self._target = self._backend.target()
+        self._metric = None if request.metric is None else metric_of(request.metric)
         self._warnings: list[str] = []
         self._notes: list[str] = []
 
@@ -155,12 +167,15 @@ class _Run:
         self._warn(division.fitted * entries(first, whole))
         thin = whole.clone()
         with self._gauge(thin, first) as gauge:
-            outcome = prune(thin, self._request.thinning(), gauge, self._context(division, thin))
+            outcome = prune(
+                thin, self._request.thinning(self._target), gauge, self._context(division, thin)
+            )
         self._check(outcome)
         report = self._report(whole, thin, outcome, division.fitted, held)
         self._told("comparing")
         with self._backend.open(whole) as session:
             guard = Guard(session, held)
+            report.accuracy = self._accuracy(session, thin, division.compared())
         with self._backend.open(thin) as session:
             loss = guard.loss(session)
         report.sqnr_db, report.agreement = loss.sqnr_db, loss.agreement
@@ -176,11 +191,18 @@ class _Run:
         report.seconds = time.perf_counter() - started
         return thin, report
 
+    def _accuracy(self, whole: Session, thin: ir.Model, samples: Samples) -> Change | None:
+        """Return what a metric asked for, or one that suits the labels, is before and after."""
+        if self._metric is None and next(iter(samples.labelled())).label is None:
+            return None
+        budget = Budget(drop=math.inf, metric=self._metric)
+        return Judge(budget, whole, samples, self._backend.open).change(thin)
+
     def _optimized(self) -> ir.Model:
         """Return the model after the target's lossless passes, all weights fixed, with shapes."""
         model, notes = floats.optimized(
             self._source,
-            self._request.target,
+            self._target.name,
             "prune the float model that it was made from, then quantize",
             observers=self._request.observers,
             seed=self._request.seed,

@@ -95,10 +95,14 @@ class Division:
 
         return Samples(read, self.fitted)
 
-    def held(self) -> list[Feeds]:
-        """Return what to compare on."""
+    def compared(self) -> Samples:
+        """Return what to compare on, with labels where there are any."""
         start = 0 if self.count == 1 else 1
-        return list(itertools.islice(self._samples, start, None, self._every))
+        return Samples(lambda: itertools.islice(self._samples.labelled(), start, None, self._every))
+
+    def held(self) -> list[Feeds]:
+        """Return the feeds to compare on."""
+        return list(self.compared())
 
 
 def division_of(

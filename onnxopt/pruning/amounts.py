@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import onnx_ir as ir
@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnxopt import graph
 from onnxopt.costs import Costs
 from onnxopt.coupling import Group
+from onnxopt.pruning.candidates import Candidate
 from onnxopt.pruning.options import Measure
 from onnxopt.report import Size
 
@@ -34,8 +35,12 @@ class _Item:
 
     amount: float
     axes: tuple[tuple[tuple[str, float], ...], ...]
+    inside: tuple[str, ...] = ()
+    """The groups without which it is not there at all."""
 
-    def left(self, gone: Mapping[str, int]) -> float:
+    def left(self, gone: Mapping[str, int], ended: Collection[str]) -> float:
+        if any(name in ended for name in self.inside):
+            return 0.0
         found = self.amount
         for axis in self.axes:
             found *= 1.0 - sum(gone.get(name, 0) * share for name, share in axis)
@@ -47,12 +52,13 @@ class Proportional:
 
     def __init__(self, items: Iterable[_Item], groups: Sequence[Group]) -> None:
         self._units = {group.name: group.units for group in groups}
-        self._items = [item for item in items if item.axes]
+        self._items = [item for item in items if item.axes or item.inside]
 
     def total(self, widths: Widths) -> float:
         """Return the part of the amount that groups have at some widths."""
         gone = {name: self._units[name] - width for name, width in widths.items()}
-        return sum(item.left(gone) for item in self._items)
+        ended = {name for name, width in widths.items() if not width}
+        return sum(item.left(gone, ended) for item in self._items)
 
 
 class Gauge(Protocol):
@@ -61,8 +67,8 @@ class Gauge(Protocol):
     def measured(self, model: ir.Model) -> float:
         """Return the amount of a model as it is."""
 
-    def estimate(self, model: ir.Model, groups: Sequence[tuple[Group, Sequence[int]]]) -> Estimate:
-        """Return what foretells the part that groups have, at widths that each may take."""
+    def estimate(self, model: ir.Model, found: Sequence[Candidate]) -> Estimate:
+        """Return what foretells the part that candidates have, at widths that each may take."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +89,15 @@ class Counted:
                 known = (row.macs for row in Costs.of(model, self.sizes).rows)
                 return float(sum(macs for macs in known if isinstance(macs, int)))
 
-    def estimate(self, model: ir.Model, groups: Sequence[tuple[Group, Sequence[int]]]) -> Estimate:
+    def estimate(self, model: ir.Model, found: Sequence[Candidate]) -> Estimate:
         """Take the amount of each node or weight in proportion to each of its axes."""
-        found = [group for group, _ in groups]
-        axes = _shares(found)
-        macs = self.measure == "macs"
-        items = _work(model, axes, self.sizes) if macs else _storage(model, axes, self.measure)
-        return Proportional(items, found)
+        groups = [one.group for one in found]
+        axes, inside = _shares(groups), _inside(found)
+        if self.measure == "macs":
+            items = _work(model, axes, inside, self.sizes)
+        else:
+            items = _storage(model, axes, inside, self.measure)
+        return Proportional(items, groups)
 
 
 def _shares(groups: Sequence[Group]) -> dict[tuple[int, int], tuple[tuple[str, float], ...]]:
@@ -104,13 +112,26 @@ def _shares(groups: Sequence[Group]) -> dict[tuple[int, int], tuple[tuple[str, f
     return {key: tuple(names.items()) for key, names in found.items()}
 
 
+def _inside(found: Sequence[Candidate]) -> dict[ir.Node, tuple[str, ...]]:
+    """Return for each node in a branch the groups without which it goes."""
+    inside: dict[ir.Node, tuple[str, ...]] = {}
+    for one in found:
+        for node in {node for each in one.branches for node in each.nodes}:
+            inside[node] = (*inside.get(node, ()), one.name)
+    return inside
+
+
 Shares = Mapping[tuple[int, int], tuple[tuple[str, float], ...]]
+Inside = Mapping[ir.Node, tuple[str, ...]]
 
 
-def _work(model: ir.Model, axes: Shares, sizes: Mapping[str, int]) -> Iterator[_Item]:
+def _work(
+    model: ir.Model, axes: Shares, inside: Inside, sizes: Mapping[str, int]
+) -> Iterator[_Item]:
     for row in Costs.of(model, sizes).rows:
         if isinstance(row.macs, int) and row.macs and not row.within:
-            yield _Item(float(row.macs), tuple(axes[k] for k in _extents(row.node) if k in axes))
+            found = tuple(axes[k] for k in _extents(row.node) if k in axes)
+            yield _Item(float(row.macs), found, inside.get(row.node, ()))
 
 
 def _extents(node: ir.Node) -> Iterator[tuple[int, int]]:
@@ -128,8 +149,10 @@ def _extents(node: ir.Node) -> Iterator[tuple[int, int]]:
         yield id(first), (graph.rank(first) or 1) - 1
 
 
-def _storage(model: ir.Model, axes: Shares, measure: Measure) -> Iterator[_Item]:
+def _storage(model: ir.Model, axes: Shares, inside: Inside, measure: Measure) -> Iterator[_Item]:
     for value, weight in graph.weights(model):
         amount = weight.nbytes if measure == "bytes" else weight.size
         keys = [(id(value), axis) for axis in range(len(weight.shape))]
-        yield _Item(float(amount), tuple(axes[key] for key in keys if key in axes))
+        users = [use.node for use in value.uses()]
+        ended = inside.get(users[0], ()) if len(users) == 1 else ()
+        yield _Item(float(amount), tuple(axes[key] for key in keys if key in axes), ended)

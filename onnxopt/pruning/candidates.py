@@ -15,6 +15,7 @@ from onnxopt.coupling import Group, Member, Role
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.ops import SCALES
+from onnxopt.pruning.branches import Branch, branch
 
 LARGEST = 6144
 """Columns of a layer whose second moments are still taken."""
@@ -38,9 +39,11 @@ class Limits:
     skip: tuple[str, ...] = ()
     """Patterns of what stays."""
     multiple: int = 1
-    """Widths are multiples of this, where the group was as wide."""
+    """Channels that are left of a group that shrinks are a multiple of this."""
     least: float = 0.1
     """The share of a group's units that stays."""
+    branches: bool = False
+    """A residual branch may go as a whole."""
     steps: int = 32
     """Widths that a group may have, evenly apart."""
 
@@ -54,9 +57,9 @@ class Limits:
             return False
         return not _any({group.name, *_names(group.members)}, self.skip)
 
-    def widths(self, units: int) -> tuple[int, ...]:
-        """Return the numbers of units that may be left, the widest first."""
-        step = self.multiple if units >= 2 * self.multiple else 1
+    def widths(self, units: int, each: int = 1) -> tuple[int, ...]:
+        """Return the numbers of units, of so many channels each, that may be left; widest first."""
+        step = self.multiple // math.gcd(self.multiple, each)
         floor = max(math.ceil(self.least * units), 1)
         apart = max(math.ceil(units / self.steps / step), 1) * step
         found = {units}
@@ -78,11 +81,19 @@ class Candidate:
     """Weights that sum over the units and cannot."""
     widths: tuple[int, ...]
     """The numbers of units that may be left, the widest first."""
+    branches: tuple[Branch, ...] = ()
+    """What goes as a whole when no unit is left."""
 
     @property
     def name(self) -> str:
         """Return the name of the group."""
         return self.group.name
+
+    @property
+    def ends(self) -> tuple[Read, ...]:
+        """The layers that end the branches."""
+        last = [one.sum for one in self.branches]
+        return tuple(r for r in self.reads if any(u.node in last for u in r.layer.output.uses()))
 
     @property
     def exact(self) -> bool:
@@ -93,15 +104,12 @@ class Candidate:
 
 def candidates(groups: Iterable[Group], limits: Limits) -> list[Candidate]:
     """Return the groups that may shrink under the limits."""
-    found = []
-    for group in groups:
-        widths = limits.widths(group.units)
-        if group.blocked is None and len(widths) > 1 and limits.allows(group):
-            found.append(_candidate(group, widths))
-    return found
+    allowed = (each for each in groups if each.blocked is None and limits.allows(each))
+    found = (_candidate(group, limits) for group in allowed)
+    return [one for one in found if len(one.widths) > 1]
 
 
-def _candidate(group: Group, widths: tuple[int, ...]) -> Candidate:
+def _candidate(group: Group, limits: Limits) -> Candidate:
     reads: list[Read] = []
     others: list[Member] = []
     for member in group.members:
@@ -111,7 +119,24 @@ def _candidate(group: Group, widths: tuple[int, ...]) -> Candidate:
                 others.append(member)
             else:
                 reads.append(found)
-    return Candidate(group=group, reads=tuple(reads), others=tuple(others), widths=widths)
+    made = [m.positions.shape[1] for m in group.members if m.role is Role.PRODUCES]
+    one = Candidate(
+        group=group,
+        reads=tuple(reads),
+        others=tuple(others),
+        widths=limits.widths(group.units, min(made, default=1)),
+    )
+    ends = _branches(one) if limits.branches else ()
+    return dataclasses.replace(one, widths=(*one.widths, 0), branches=ends) if ends else one
+
+
+def _branches(one: Candidate) -> tuple[Branch, ...]:
+    """Return the branches that end in the layers that read a group; none if others read it too."""
+    whole = (r for r in one.reads if r.columns.size == matrices.matrix(r.layer).shape[-1])
+    found = [each for read in whole if (each := branch(read.layer)) is not None]
+    inside = frozenset().union(*(each.nodes for each in found))
+    members = [*(read.member for read in one.reads), *one.others]
+    return tuple(found) if one.exact and all(m.node in inside for m in members) else ()
 
 
 def _read(member: Member) -> Read | None:

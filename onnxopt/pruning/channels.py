@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context
-from onnxopt.coupling import couple, cut
+from onnxopt.coupling import couple
 from onnxopt.errors import ModelError, UsageError, VerificationError
-from onnxopt.layers import matrices
+from onnxopt.layers import matrices, readers
 from onnxopt.pruning.amounts import Gauge
 from onnxopt.pruning.candidates import Candidate, candidates, masked
-from onnxopt.pruning.choice import TOLERANCE, Choice, Gone, Request, keep
+from onnxopt.pruning.choice import TOLERANCE, Choice, Gone, Request, shrink
+from onnxopt.pruning.frontier import Shelf
 from onnxopt.pruning.outputs import Distance, telling
 from onnxopt.pruning.recovery import Recovery, Refitted
 from onnxopt.pruning.sensitivity import Ranked
@@ -84,16 +87,22 @@ class _Pruning:
         self._model, self._request, self._context, self._permit = model, request, context, permit
         self._gauge = gauge
         self._groups = couple(model).groups
+        self._found = candidates(self._groups, request.limits)
+        self._before = gauge.measured(model)
         self._costs: dict[str, dict[int, float]] = {}
         self._allowed: dict[str, bool] = {}
 
     def run(self) -> Outcome:
         """Shrink step by step with zeros in the place of what is gone, and cut in the end."""
-        before = self._gauge.measured(self._model)
-        found = candidates(self._groups, self._request.limits)
-        if not found:
-            return self._outcome({}, (), before)
-        feeds = self._feeds()
+        if not self._found:
+            return self._outcome({}, ())
+        with tempfile.TemporaryDirectory(prefix="onnxopt-") as folder:
+            gone, refitted = self._thinned(self._feeds(Shelf(Path(folder))))
+        return self._outcome(gone, refitted)
+
+    def _thinned(self, feeds: Sequence[Feeds]) -> tuple[Gone, Sequence[Refitted]]:
+        """Choose, refit and cut; return the units that are gone and the layers refitted."""
+        found, before = self._found, self._before
         thin = self._model.clone()
         gone: Gone = {one.name: np.empty(0, int) for one in found}
         refitted: Sequence[Refitted] = ()
@@ -110,12 +119,15 @@ class _Pruning:
             refitted = self._thin_out(thin, ranked, gone, feeds) if shrunk else refitted
         if any(len(units) for units in gone.values()):
             self._cut(thin, gone, feeds if exact else [])
-        return self._outcome(gone, refitted, before)
+        return gone, refitted
 
-    def _feeds(self) -> list[Feeds]:
+    def _feeds(self, shelf: Shelf) -> list[Feeds]:
         if self._context.samples is None:
             raise UsageError("pruning needs samples: pass a folder or a file of them")
-        feeds = list(self._context.samples)
+        feeds: list[Feeds] = [
+            {name: shelf.put(array) for name, array in each.items()}
+            for each in self._context.samples
+        ]
         if not feeds:
             raise ModelError("pruning: there are no samples; check the path of the samples")
         return feeds
@@ -132,7 +144,7 @@ class _Pruning:
         self, thin: ir.Model, ranked: Sequence[Ranked], gone: Gone, feeds: Sequence[Feeds]
     ) -> Sequence[Refitted]:
         """Set to zero what reads units that are gone, and refit the rest."""
-        kept = _mask([one.candidate for one in ranked], gone)
+        kept = _mask(thin, [one.candidate for one in ranked], gone)
         if self._request.recover == "none":
             return ()
         recovery = Recovery(self._model, thin, kept, self._context, self._request.recover)
@@ -141,7 +153,7 @@ class _Pruning:
     def _cut(self, thin: ir.Model, gone: Gone, feeds: Sequence[Feeds]) -> None:
         """Take the units away; on the feeds the model has to compute what it did before."""
         whole = thin.clone()
-        cut(thin, keep(self._groups, gone))
+        shrink(thin, self._found, gone)
         if feeds:
             self._compare(whole, thin, feeds[:_COMPARED])
         self._model.graph = thin.graph
@@ -161,14 +173,16 @@ class _Pruning:
                 f"{found.value:.1e} of its outputs' energy): a fault of onnxopt, please report it"
             )
 
-    def _outcome(self, gone: Gone, refitted: Sequence[Refitted], before: float) -> Outcome:
+    def _outcome(self, gone: Gone, refitted: Sequence[Refitted]) -> Outcome:
+        before = self._before
         after = self._gauge.measured(self._model) if gone else before
+        inside = self._inside(gone)
         return Outcome(
             groups=tuple(
                 Thinned(
                     name=group.name,
                     before=group.units,
-                    after=group.units - len(gone[group.name]),
+                    after=0 if group.name in inside else group.units - len(gone[group.name]),
                     costs=self._costs[group.name],
                 )
                 for group in self._groups
@@ -180,6 +194,16 @@ class _Pruning:
             after=after,
             reached=after <= (self._request.share + 3 * TOLERANCE) * before,
         )
+
+    def _inside(self, gone: Gone) -> set[str]:
+        """Return the groups all of whose layers lie in branches that are gone."""
+        ended = [one for one in self._found if len(gone.get(one.name, ())) == one.group.units]
+        nodes = {node for one in ended for each in one.branches for node in each.nodes}
+        return {
+            group.name
+            for group in self._groups
+            if nodes and all(m.node in nodes for m in group.members if m.node is not None)
+        }
 
     def _whole(self, gone: Gone) -> Iterator[tuple[str, str]]:
         for group in self._groups:
@@ -195,9 +219,10 @@ def _values(model: ir.Model) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _mask(found: Sequence[Candidate], gone: Gone) -> dict[str, np.ndarray]:
+def _mask(thin: ir.Model, found: Sequence[Candidate], gone: Gone) -> dict[str, np.ndarray]:
     """Set to zero all that reads units that are gone; return which columns of layers stay."""
     kept: dict[str, np.ndarray] = {}
+    names = graph.Names(thin)
     for one in found:
         units = gone[one.name]
         for read in one.reads if len(units) else ():
@@ -209,4 +234,8 @@ def _mask(found: Sequence[Candidate], gone: Gone) -> dict[str, np.ndarray]:
             if member.value.is_initializer():
                 held = masked([member], units)[member.value]
                 member.value.const_value = graph.tensor_of(held)
+        for read in one.ends if len(units) == one.group.units else ():
+            if read.layer.bias is not None:
+                none = np.zeros(readers.contents(read.layer.bias).size)
+                readers.set_bias(thin, read.layer, none, names)
     return kept

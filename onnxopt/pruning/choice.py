@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxopt.base import Context
-from onnxopt.coupling import Group, couple, cut
+from onnxopt.coupling import couple, cut
 from onnxopt.feeds import sizes_of
 from onnxopt.pruning.allocate import allocate, uniform
 from onnxopt.pruning.amounts import Counted, Gauge
+from onnxopt.pruning.branches import leave_out
 from onnxopt.pruning.candidates import Candidate, Limits, candidates
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.pruning.sensitivity import Probing, Ranked, Ranking
@@ -45,12 +46,20 @@ class Request:
     limits: Limits = dataclasses.field(default_factory=Limits)
 
 
-def keep(groups: Iterable[Group], gone: Gone) -> dict[str, np.ndarray]:
-    """Return the units that stay of each group that loses some."""
-    units = {group.name: group.units for group in groups}
-    return {
-        name: np.setdiff1d(np.arange(units[name]), lost) for name, lost in gone.items() if len(lost)
-    }
+def shrink(model: ir.Model, found: Sequence[Candidate], gone: Gone) -> None:
+    """Take the units of candidates away, and branches of which nothing is left.
+
+    The model may be another with the same groups, in which what is gone is zero.
+    """
+    cut(model, {one.name: _kept(one, gone[one.name]) for one in found if len(gone[one.name])})
+    ended = [one for one in found if len(gone[one.name]) == one.group.units]
+    leave_out(model, [each for one in ended for each in one.branches])
+
+
+def _kept(one: Candidate, gone: np.ndarray) -> np.ndarray:
+    """Return the units that stay: one if none does, for no axis may be empty."""
+    left = np.setdiff1d(np.arange(one.group.units), gone)
+    return left if len(left) else gone[-1:]
 
 
 class Choice:
@@ -59,7 +68,7 @@ class Choice:
     def __init__(self, model: ir.Model, request: Request, gauge: Gauge, context: Context) -> None:
         self._model, self._request, self._gauge = model, request, gauge
         self._context = context
-        self._groups = couple(model).groups
+        self._found = candidates(couple(model).groups, request.limits)
 
     def run(
         self, feeds: Sequence[Feeds], before: float, share: float, gone: Gone
@@ -69,11 +78,7 @@ class Choice:
         Groups that normalisations read are left alone unless the others are not enough.
         """
         wanted = share * before
-        found = [
-            _narrowed(one, len(gone[one.name]))
-            for one in candidates(self._groups, self._request.limits)
-            if one.name in gone
-        ]
+        found = [_narrowed(one, len(gone[one.name])) for one in self._found]
         exact = [one for one in found if one.exact or len(gone[one.name])]
         ranked, widths = self._chosen(exact, feeds, before, wanted, gone)
         if widths is None and len(exact) < len(found):
@@ -119,8 +124,8 @@ class Choice:
         self, ranked: Sequence[Ranked], before: float, wanted: float, gone: Gone
     ) -> dict[str, int] | None:
         """Allocate; where the cut model has another amount than foretold, aim anew."""
-        groups = [(one.candidate.group, one.candidate.widths) for one in ranked]
-        estimate = self._gauge.estimate(self._model, groups)
+        found = [one.candidate for one in ranked]
+        estimate = self._gauge.estimate(self._model, found)
         aim = estimate.total({}) - (before - wanted)
         solve = uniform if self._request.ratios == "uniform" else allocate
         costs = {one.candidate.name: one.costs for one in ranked}
@@ -140,7 +145,7 @@ class Choice:
         """Return the model as small as it would be."""
         trial = self._model.clone()
         now = {one.candidate.name: one.gone(widths[one.candidate.name]) for one in ranked}
-        cut(trial, keep(self._groups, {**gone, **now}))
+        shrink(trial, self._found, {**gone, **now})
         return trial
 
 
@@ -165,4 +170,5 @@ def _spread(widths: Sequence[int], count: int) -> tuple[int, ...]:
     if len(below) <= count:
         return tuple(below)
     at = np.linspace(0, len(below) - 1, count + 2).round().astype(int)[1:-1]
-    return tuple(below[i] for i in np.unique(at).tolist()) if count else ()
+    last = (0,) if count and not below[-1] else ()
+    return (*(below[i] for i in np.unique(at).tolist()), *last) if count else ()

@@ -26,7 +26,7 @@ class Shelf:
 
     def __init__(self, folder: Path, room: int = ROOM) -> None:
         self._folder, self._room, self._made = folder, room, 0
-        self._held: dict[int, int] = {}
+        self._held: dict[int, Path | int] = {}
 
     def put(self, array: np.ndarray) -> np.ndarray:
         """Return the array, or what reads it from a file."""
@@ -37,14 +37,17 @@ class Shelf:
         self._made += 1
         path = self._folder / f"{self._made}.bin"
         array.tofile(path)
-        return np.memmap(path, array.dtype, "r+", shape=array.shape)
+        found = np.memmap(path, array.dtype, "r+", shape=array.shape)
+        self._held[id(found)] = path
+        return found
 
     def drop(self, array: np.ndarray) -> None:
         """Forget an array that was put; its file goes."""
-        if isinstance(array, np.memmap) and isinstance(array.filename, Path):
-            array.filename.unlink(missing_ok=True)
+        held = self._held.pop(id(array), 0)
+        if isinstance(held, Path):
+            held.unlink(missing_ok=True)
         else:
-            self._room += self._held.pop(id(array), 0)
+            self._room += held
 
 
 class Frontier:

@@ -23,14 +23,27 @@ class Moments:
 
     def add(self, x: np.ndarray, t: np.ndarray) -> None:
         """Add positions: x is [groups, positions, columns], t [groups, positions, outputs]."""
-        wide, wanted = x.astype(np.float64), t.astype(np.float64)
+        wide = x.astype(np.float64)
         self.count += wide.shape[1]
         self.x += wide.sum(axis=1)
+        for group, one in enumerate(wide):
+            self.gram[group] += one.T @ one  # BLAS computes half of it where both are one array
+        self.want(wide, t)
+
+    def want(self, x: np.ndarray, t: np.ndarray) -> None:
+        """Add what is wanted of positions that are there already."""
+        wide, wanted = x.astype(np.float64), t.astype(np.float64)
         self.t += wanted.sum(axis=1)
         for group, (one, other) in enumerate(zip(wide, wanted, strict=True)):
-            self.gram[group] += one.T @ one  # BLAS computes half of it where both are one array
             self.cross[group] += other.T @ one
         self.energy += np.square(wanted).sum(axis=1)
+
+    def unwanted(self) -> Moments:
+        """Return the moments of the same positions with nothing wanted of them yet."""
+        groups, outputs, columns = self.cross.shape
+        found = Moments(groups, columns, outputs)
+        found.count, found.x, found.gram = self.count, self.x, self.gram
+        return found
 
     @property
     def finite(self) -> bool:

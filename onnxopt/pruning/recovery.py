@@ -14,13 +14,13 @@ from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.pruning.candidates import LARGEST
 from onnxopt.pruning.frontier import Frontier, Live, shortcuts_first
-from onnxopt.pruning.moments import Moments
 from onnxopt.pruning.options import Recover
-from onnxopt.pruning.refit import Affine, centre, error, refit
+from onnxopt.pruning.refit import Affine, Refit, centre, error
+from onnxopt.pruning.seen import Seen
 from onnxopt.target import Feeds
 
-POSITIONS, ROWS = 32, 100
-"""Places that are looked at: of each image at most, and for every column of a layer."""
+RECTIFIED = 3
+"""How often what comes before a Relu is refitted to what comes after it."""
 
 Kept = Mapping[str, np.ndarray]
 """By the name of a weight, a mask over the columns of its matrix: those that stay."""
@@ -81,8 +81,9 @@ class Recovery:
                 self._context.progress("refitting layers", done, len(stops))
                 whole.advance(max(end, whole.at))
                 thin.advance(start)
-                if id(layer.output) in whole.live[0]:
-                    found.append(self._refit(layer, whole.live, thin.live))
+                kept = self._columns(layer)
+                if id(layer.output) in whole.live[0] and kept.any():
+                    found.append(self._refit(layer, kept, whole.live, thin.live))
         return found
 
     def _stops(self, order: Sequence[ir.Node]) -> list[tuple[int, int, Layer]]:
@@ -99,61 +100,47 @@ class Recovery:
             and matrices.matrix(layer).shape[-1] <= LARGEST
         ]
 
-    def _refit(self, layer: Layer, whole: Sequence[Live], thin: Sequence[Live]) -> Refitted:
+    def _refit(
+        self, layer: Layer, kept: np.ndarray, whole: Sequence[Live], thin: Sequence[Live]
+    ) -> Refitted:
         twin = readers.read(self._twin[layer.node])
         assert twin is not None
-        moments = self._moments(layer, twin, whole, thin)
+        seen = Seen(layer, twin, self._beside(layer), whole, thin, self._random)
+        moments = seen.moments()
         rows = matrices.matrix(twin)
         before = Affine(rows.astype(np.float64), _bias(twin, rows.shape[:2]))
         name = layer.output.name or ""
         if not moments.finite:
             return Refitted(name=name, before=np.inf, after=np.inf)
-        kept = self._kept.get(layer.weight.name or "", np.ones(rows.shape[-1], bool))
         has_bias = twin.bias is not None or twin.node.op_type in ("Conv", "Gemm")
+        rectified = readers.rectified(layer) and seen.summed
+        wanted = seen.rectified(moments, before) if rectified else moments
+        lost = error(wanted, before, moments.variance())
         if self._how == "refit":
-            after = refit(moments, before, kept, has_bias=has_bias)
+            refit = Refit(moments, before, kept, has_bias=has_bias)
+            after = refit.to(moments)
+            for _ in range(RECTIFIED if rectified else 0):
+                wanted = seen.rectified(moments, after)
+                after = refit.to(wanted)
         else:
             bias = centre(moments, before.weight) if has_bias else before.bias
             after = Affine(before.weight, bias)
         matrices.replace(twin, after.weight)
         if has_bias:
             readers.set_bias(self._pruned, twin, after.bias.reshape(-1), self._names)
-        return Refitted(name=name, before=error(moments, before), after=error(moments, after))
+        left = error(wanted, after, moments.variance())
+        return Refitted(name=name, before=lost, after=left)
 
-    def _moments(
-        self, layer: Layer, twin: Layer, whole: Sequence[Live], thin: Sequence[Live]
-    ) -> Moments:
-        groups, outputs, columns = matrices.matrix(layer).shape
-        found = Moments(groups, columns, outputs)
+    def _beside(self, layer: Layer) -> tuple[ir.Value, ir.Value] | None:
+        """Return the shortcut that is added to a layer's output, whole and pruned."""
         shortcut = readers.shortcut(layer)
-        images = sum(len(other[id(twin.x)]) for other in thin)
-        each = matrices.each_of(twin, images, ROWS, POSITIONS)
-        for one, other in zip(whole, thin, strict=True):
-            x, wanted = other[id(twin.x)], one[id(layer.output)]
-            where = matrices.places(twin, x, each, self._random)
-            target = matrices.outputs_at(layer, wanted, where)
-            if shortcut is not None:
-                target = target + self._lag(layer, shortcut, one, other, where, wanted.shape)
-            found.add(matrices.columns_at(twin, x, where), target)
-        return found
+        twin = None if shortcut is None else self._values.get(id(shortcut))
+        return None if shortcut is None or twin is None else (shortcut, twin)
 
-    def _lag(
-        self,
-        layer: Layer,
-        shortcut: ir.Value,
-        one: Live,
-        other: Live,
-        where: np.ndarray,
-        shape: tuple[int, ...],
-    ) -> np.ndarray | float:
-        """Return what the pruned shortcut lacks, where both are known and shaped alike."""
-        mine = one.get(id(shortcut))
-        twin = self._values.get(id(shortcut))
-        other_side = None if twin is None else other.get(id(twin))
-        if mine is None or other_side is None or mine.shape != shape:
-            return 0.0
-        at = matrices.outputs_at
-        return np.asarray(at(layer, mine, where) - at(layer, other_side, where))
+    def _columns(self, layer: Layer) -> np.ndarray:
+        """Return which columns of a layer stay; none of one that ends a branch that is gone."""
+        every = np.ones(matrices.matrix(layer).shape[-1], bool)
+        return self._kept.get(layer.weight.name or "", every)
 
 
 def _bias(layer: Layer, shape: tuple[int, ...]) -> np.ndarray:

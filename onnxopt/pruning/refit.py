@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from onnxopt.pruning.moments import Moments
 RIDGE = 1e-3
 """What is added to the second moments, as a share of their mean."""
 
+Solver = Callable[[np.ndarray], np.ndarray]
+
 
 class Affine(NamedTuple):
     """Weights [groups, outputs, columns] and biases [groups, outputs]."""
@@ -19,34 +22,43 @@ class Affine(NamedTuple):
     bias: np.ndarray
 
 
-def refit(
-    moments: Moments,
-    before: Affine,
-    kept: np.ndarray,
-    *,
-    has_bias: bool = True,
-    ridge: float = RIDGE,
-) -> Affine:
-    """Minimise E|t - W x - b|² + λ|W - W₀|² over the columns kept; others become zero.
+class Refit:
+    """Minimises E|t - W x - b|² + λ|W - W₀|² over the columns kept; others become zero.
 
     ``kept`` is a mask [columns]. λ is ``ridge`` times the mean of the second moments. Without a
     bias the moments are not centred and the bias stays. A layer that computes t already stays what
     it is, for the equations are solved for the difference from W₀.
     """
-    if has_bias:
-        gram, cross = moments.centred()
-    else:
-        gram, cross = moments.gram / moments.count, moments.cross / moments.count
-        cross = cross - before.bias[:, :, None] * (moments.x / moments.count)[:, None, :]
-    weight = np.where(kept, before.weight, 0.0).astype(np.float64)
-    left = np.flatnonzero(kept)
-    for group in range(len(weight)):
-        inner = gram[group][np.ix_(left, left)]
-        lack = cross[group][:, left] - weight[group][:, left] @ inner
-        weight[group][:, left] += solve(inner, lack.T, ridge).T
-    if not has_bias:
-        return Affine(weight, before.bias)
-    return Affine(weight, centre(moments, weight))
+
+    def __init__(
+        self,
+        moments: Moments,
+        before: Affine,
+        kept: np.ndarray,
+        *,
+        has_bias: bool = True,
+        ridge: float = RIDGE,
+    ) -> None:
+        self._before, self._has_bias = before, has_bias
+        self._left = np.flatnonzero(kept)
+        self._weight = np.where(kept, before.weight, 0.0).astype(np.float64)
+        gram = moments.centred()[0] if has_bias else moments.gram / moments.count
+        self._grams = [each[np.ix_(self._left, self._left)] for each in gram]
+        self._solvers = [solver(each, ridge) for each in self._grams]
+
+    def to(self, moments: Moments) -> Affine:
+        """Return what comes closest to what is wanted of the same positions."""
+        bias, left = self._before.bias, self._left
+        if self._has_bias:
+            cross = moments.centred()[1]
+        else:
+            cross = moments.cross / moments.count
+            cross = cross - bias[:, :, None] * (moments.x / moments.count)[:, None, :]
+        weight = self._weight.copy()
+        for group, (gram, solve) in enumerate(zip(self._grams, self._solvers, strict=True)):
+            lack = cross[group][:, left] - weight[group][:, left] @ gram
+            weight[group][:, left] += solve(lack.T).T
+        return Affine(weight, centre(moments, weight) if self._has_bias else bias)
 
 
 def centre(moments: Moments, weight: np.ndarray) -> np.ndarray:
@@ -55,8 +67,8 @@ def centre(moments: Moments, weight: np.ndarray) -> np.ndarray:
     return np.asarray((moments.t - means) / moments.count)
 
 
-def error(moments: Moments, fitted: Affine) -> float:
-    """Return E|t - W x - b|² over the variance of t, summed over outputs.
+def error(moments: Moments, fitted: Affine, variance: np.ndarray | None = None) -> float:
+    """Return E|t - W x - b|² over the variance of t, or one given, summed over outputs.
 
     Infinite where the wanted outputs do not vary and something else is computed.
     """
@@ -67,27 +79,26 @@ def error(moments: Moments, fitted: Affine) -> float:
     means = np.sum(bias * (weight @ moments.x[:, :, None])[:, :, 0]) / count
     rest = np.sum(moments.energy - 2 * bias * moments.t) / count + np.sum(np.square(bias))
     missed = max(float(square - 2 * mixed + 2 * means + rest), 0.0)
-    signal = float(moments.variance().sum())
+    signal = float((moments.variance() if variance is None else variance).sum())
     if signal > 0:
         return missed / signal
     return 0.0 if missed == 0 else float("inf")
 
 
-def solve(gram: np.ndarray, right: np.ndarray, ridge: float) -> np.ndarray:
-    """Solve (gram + λ I) x = right, λ being ``ridge`` times the mean of the diagonal.
+def solver(gram: np.ndarray, ridge: float) -> Solver:
+    """Return what solves (gram + λ I) x = right, λ being ``ridge`` times the mean of the diagonal.
 
     Where that is singular, for columns that are always zero, λ grows until it is not.
     """
     size = len(gram)
-    if not size:
-        return np.zeros_like(right)
-    level = float(np.trace(gram)) / size
+    level = float(np.trace(gram)) / size if size else 0.0
     if level <= 0:
-        return np.zeros_like(right)
+        return np.zeros_like
     while True:
         try:
             factor = np.linalg.cholesky(gram + ridge * level * np.eye(size))
+            break
         except np.linalg.LinAlgError:
             ridge = max(ridge * 10, 1e-12)
-            continue
-        return np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, right)))
+    inverse = np.linalg.inv(factor)
+    return lambda right: np.asarray(inverse.T @ (inverse @ right))

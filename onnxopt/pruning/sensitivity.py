@@ -34,7 +34,7 @@ class Ranked:
 
     candidate: Candidate
     order: np.ndarray
-    """All units but the last, the first to go first."""
+    """The units, the first to go first; those that stay in any case may be missing."""
     errors: np.ndarray
     """What is lost of what its readers compute when so many are gone: [removed + 1]."""
     trials: dict[int, Weights] = dataclasses.field(default_factory=dict)
@@ -113,8 +113,8 @@ class Ranking:
         if not usable:
             scores = self._importance(one, usable)
             scores[self._gone[one.name]] = -1.0
-            order = np.argsort(scores, kind="stable")[:-1]
-            lost = np.concatenate([[0.0], np.cumsum(np.sort(scores)[:-1])])
+            order = np.argsort(scores, kind="stable")
+            lost = np.concatenate([[0.0], np.cumsum(np.sort(scores))])
             lost = lost / max(scores.sum(), 1e-30)
             return _plain(Ranked(candidate=one, order=order, errors=lost), widths)
         rank = None if self._how == "reconstruction" else self._importance(one, usable)
@@ -173,7 +173,9 @@ def _compensated(
     for (read, moments), rows in zip(seen, found.weights[width], strict=True):
         layer = read.layer
         yield layer.weight, matrices.as_weight(layer, rows[None])
-        if layer.bias is not None:
+        if layer.bias is not None and not width:
+            yield layer.bias, np.zeros_like(readers.contents(layer.bias))
+        elif layer.bias is not None:
             lost = (matrices.matrix(layer)[0] - rows) @ (moments.x[0] / moments.count)
             held = readers.contents(layer.bias)
             yield layer.bias, (held + lost.reshape(held.shape)).astype(held.dtype)

@@ -95,10 +95,10 @@ class _Quantization:
     def __init__(self, source: ir.Model | Path, request: Request) -> None:
         self._source, self._request = source, request
         asked = request.scheme
-        self._target = catalogue.find_backend(request.target).target()
+        self._backend = catalogue.backend(request.target)
+        self._target = self._backend.target()
         names = [asked] if asked else [*CHOSEN_FROM, *self._target.half]
         self._schemes = [scheme_of(name) for name in names]
-        self._backend = catalogue.backend(request.target)
         self._warnings: list[str] = []
         self._notes: list[str] = []
         self._tried: list[Tried] = []
@@ -154,7 +154,7 @@ class _Quantization:
         """Return the model after the target's lossless passes, all weights fixed."""
         model, notes = floats.optimized(
             self._source,
-            self._request.target,
+            self._target.name,
             "quantize the float model that it was made from",
             skip=("keep-blocks",),  # of floats: integer kernels have no such layout
             observers=self._request.observers,

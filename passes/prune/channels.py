@@ -39,9 +39,11 @@ class Channels(Pass):
     skip: tuple[str, ...] = ()
     """Patterns of what stays."""
     multiple: int = 1
-    """Numbers of channels are multiples of this where there were twice as many."""
+    """Channels that are left of a group that shrinks are a multiple of this."""
     least: float = 0.1
     """The share of its channels that every group keeps."""
+    branches: bool = False
+    """A residual branch may go as a whole."""
     steps: int = 1
     """In how many steps the share is reached, each ranked and refitted anew."""
 
@@ -56,7 +58,13 @@ class Channels(Pass):
             ratios=self.ratios,
             recover=self.recover,
             steps=self.steps,
-            limits=Limits(only=self.only, skip=self.skip, multiple=self.multiple, least=self.least),
+            limits=Limits(
+                only=self.only,
+                skip=self.skip,
+                multiple=self.multiple,
+                least=self.least,
+                branches=self.branches,
+            ),
         )
         gauge = Counted(self.of, sizes_of(model, first))
         name = self.name

@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
 from onnxopt import graph, shapes
+from onnxopt.coupling import couple
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.pipeline import Pipeline
 from onnxopt.pruning.amounts import Counted
-from onnxopt.pruning.candidates import Limits
+from onnxopt.pruning.candidates import Limits, candidates
 from onnxopt.pruning.channels import Outcome, prune
-from onnxopt.pruning.choice import Request
+from onnxopt.pruning.choice import Request, shrink
 from onnxopt.pruning.options import Importance, Measure, Recover
 from onnxopt.verify import Honest, Verify
 from tests.contract.corpus.build import Array, normal
 from tests.pruning.tools import (
+    BOTTLENECK,
+    BOTTLENECK_WEIGHTS,
     CHAIN,
     CHAIN_WEIGHTS,
     EXACT,
@@ -207,3 +211,58 @@ def test_shapes_of_the_result_are_right() -> None:
         found = graph.dims(value) or ()
         told = dims or (None,) * len(found)
         assert all(one in (None, other) for one, other in zip(told, found, strict=True))
+
+
+LITTLE = RESIDUAL_WEIGHTS | {"w2": RESIDUAL_WEIGHTS["w2"] * np.float32(1e-3)}
+
+
+@pytest.mark.parametrize("recover", ["refit", "none"])
+def test_a_branch_that_does_little_goes_as_a_whole(recover: Recover) -> None:
+    made = read(RESIDUAL, LITTLE | {"b2": np.zeros_like(LITTLE["b2"])})
+    limits = Limits(only=("first",), least=0.5, branches=True)
+    thin, outcome = pruned(made, IMAGES, 0.3, recover=recover, limits=limits)
+    assert {group.name: group.after for group in outcome.groups} == {"first": 0}
+    assert "Add" not in {node.op_type for node in thin.graph}
+    assert sum(node.op_type == "Relu" for node in thin.graph) == 1
+    assert energy(EXACT(made, OTHERS), EXACT(thin, OTHERS)) < 1e-4
+
+
+def test_a_branch_that_does_much_stays() -> None:
+    made = read(RESIDUAL, RESIDUAL_WEIGHTS)
+    limits = Limits(only=("first",), least=0.5, branches=True)
+    thin, outcome = pruned(made, IMAGES, 0.6, limits=limits)
+    assert outcome.reached
+    assert "Add" in {node.op_type for node in thin.graph}
+    stays = Limits(only=("first",), least=0.5)
+    _, outcome = pruned(made, IMAGES, 0.3, limits=stays)
+    assert not outcome.reached
+
+
+@pytest.mark.parametrize("of", ["macs", "params", "bytes"])
+def test_what_a_branch_has_is_foretold(of: Measure) -> None:
+    made = read(BOTTLENECK, BOTTLENECK_WEIGHTS)
+    found = {one.name: one for one in candidates(couple(made).groups, Limits(branches=True))}
+    assert [name for name, one in found.items() if one.branches] == ["middle"]
+    gauge = Counted(of, sizes_of(made, SMALL[0]))
+    estimate = gauge.estimate(made, list(found.values()))
+    thin = made.clone()
+    shrink(thin, [found["middle"]], {"middle": np.arange(found["middle"].group.units)})
+    assert {node.op_type for node in thin.graph} == {"Conv", "Relu", "GlobalAveragePool", "Flatten"}
+    gone = gauge.measured(made) - gauge.measured(thin)
+    assert estimate.total({}) - estimate.total({"middle": 0}) == pytest.approx(gone)
+    onnx.checker.check_model(ir.to_proto(thin), full_check=True)
+
+
+def test_a_sum_that_is_an_output_keeps_its_name() -> None:
+    ended = FORWARD.replace("y = Add(vb, x)", "h = Add(vb, x)\n y = Add(h, x)")
+    assert not [
+        one
+        for one in candidates(couple(read(FORWARD, FORWARD_WEIGHTS)).groups, Limits(branches=True))
+        if one.branches
+    ], "the model's input cannot take an output's name"
+    made = read(ended, FORWARD_WEIGHTS)
+    found = candidates(couple(made).groups, Limits(branches=True))
+    (one,) = [each for each in found if each.branches]
+    shrink(made, [one], {one.name: np.arange(one.group.units)})
+    assert [node.op_type for node in made.graph] == ["Add"]
+    np.testing.assert_array_equal(EXACT(made, TEXTS[0])["y"], 2 * TEXTS[0]["x"])

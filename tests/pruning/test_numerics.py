@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnxopt.layers import matrices, readers
 from onnxopt.pruning import importance
 from onnxopt.pruning.elimination import Reader, eliminate
 from onnxopt.pruning.knapsack import Option, knapsack
 from onnxopt.pruning.moments import Moments
-from onnxopt.pruning.refit import Affine, error, refit
+from onnxopt.pruning.refit import Affine, Refit, error
+from onnxopt.pruning.seen import Seen
+from tests.contract.corpus.build import normal
+from tests.pruning.tools import EXACT, read
 
 
 def correlated(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
@@ -36,7 +40,8 @@ def test_refit_is_least_squares(has_bias: bool) -> None:
     x, t = correlated(random, 300, 8), random.normal(size=(300, 3)) + 2
     kept = np.array([1, 1, 0, 1, 1, 0, 1, 1], bool)
     start = Affine(random.normal(size=(1, 3, 8)), np.zeros((1, 3)))
-    found = refit(moments_of(x, t), start, kept, has_bias=has_bias, ridge=1e-12)
+    moments = moments_of(x, t)
+    found = Refit(moments, start, kept, has_bias=has_bias, ridge=1e-12).to(moments)
     design = np.column_stack([x[:, kept], np.ones(300)]) if has_bias else x[:, kept]
     expected = np.linalg.lstsq(design, t, rcond=None)[0]
     np.testing.assert_allclose(found.weight[0][:, kept].T, expected[: kept.sum()], rtol=1e-6)
@@ -59,9 +64,41 @@ def test_a_layer_that_is_right_stays() -> None:
     x = random.normal(size=(50, 20)) * (np.arange(20) % 5 != 0)  # columns that are always zero
     before = Affine(random.normal(size=(1, 6, 20)), random.normal(size=(1, 6)))
     t = x @ before.weight[0].T + before.bias[0]
-    found = refit(moments_of(x, t), before, np.ones(20, bool))
+    moments = moments_of(x, t)
+    found = Refit(moments, before, np.ones(20, bool)).to(moments)
     np.testing.assert_allclose(found.weight, before.weight, atol=1e-9)
     np.testing.assert_allclose(found.bias, before.bias, atol=1e-9)
+
+
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_what_a_relu_hides_is_left_free(shortcut: bool) -> None:
+    added = "s = Add(h, x)" if shortcut else "s = Identity(h)"
+    text = f"g (float[N,8] x) => (float[N,8] y) {{ h = Gemm(x, w, b)\n {added}\n y = Relu(s) }}"
+    weight, bias = normal(8, 8), normal(8, seed=1) - np.float32(1)
+    made = read(text, {"w": weight, "b": bias})
+    layer = readers.read(made.graph[0])
+    assert layer is not None
+    x = normal(400, 8, seed=2)
+    live = {id(layer.x): x, id(layer.output): x @ weight + bias}
+    beside = (layer.x, layer.x) if shortcut else None
+    seen = Seen(layer, layer, beside, [live], [live], np.random.default_rng(0))
+    before = Affine(matrices.matrix(layer).astype(float), bias[None])
+    kept = np.arange(8) < 5
+    moments = seen.moments()
+    refit = Refit(moments, before, kept, ridge=1e-9)
+    fitted = refit.to(moments)
+
+    def lost(found: Affine) -> float:
+        sums = x @ found.weight[0].T + found.bias + (x if shortcut else 0)
+        return float(np.square(np.maximum(sums, 0) - EXACT(made, {"x": x})["y"]).sum())
+
+    losses = [lost(fitted)]
+    for _ in range(4):
+        fitted = refit.to(seen.rectified(moments, fitted))
+        losses.append(lost(fitted))
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.9 * losses[0]
+    assert not fitted.weight[..., ~kept].any()
 
 
 def test_refit_of_groups_is_refit_of_each() -> None:
@@ -70,13 +107,13 @@ def test_refit_of_groups_is_refit_of_each() -> None:
     whole = Moments(3, 4, 2)
     whole.add(x, t)
     before = Affine(np.zeros((3, 2, 4)), np.zeros((3, 2)))
-    found = refit(whole, before, np.ones(4, bool))
+    found = Refit(whole, before, np.ones(4, bool)).to(whole)
     for at in range(3):
-        alone = refit(
-            moments_of(x[at], t[at]), Affine(*(a[at : at + 1] for a in before)), np.ones(4, bool)
-        )
-        np.testing.assert_allclose(found.weight[at], alone.weight[0])
-        np.testing.assert_allclose(found.bias[at], alone.bias[0])
+        moments = moments_of(x[at], t[at])
+        alone = Refit(moments, Affine(*(a[at : at + 1] for a in before)), np.ones(4, bool))
+        one = alone.to(moments)
+        np.testing.assert_allclose(found.weight[at], one.weight[0])
+        np.testing.assert_allclose(found.bias[at], one.bias[0])
 
 
 def least_error(gram: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> float:

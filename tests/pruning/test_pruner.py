@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,12 +13,14 @@ import onnx_ir as ir
 import pytest
 
 import onnxopt
-from onnxopt import catalogue, graph
+from onnxopt import catalogue
+from onnxopt.coupling import couple
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.measure.intervals import Estimate
 from onnxopt.pruner.latency import Foretold, Timed, colours
-from onnxopt.pruner.run import Goal, beside
+from onnxopt.pruner.run import Goal, Request, beside
 from onnxopt.pruner.streams import Division, batched
+from onnxopt.pruning.candidates import Limits, candidates
 from onnxopt.samples import Sample, Samples
 from tests.contract.corpus.build import model, normal
 from tests.pruning.tools import EXACT, RESIDUAL, RESIDUAL_WEIGHTS, energy, images, read
@@ -35,6 +39,27 @@ def test_half_the_multiply_adds_with_little_loss() -> None:
     assert report.sqnr_db is not None
     assert report.sqnr_db > 10
     onnx.checker.check_model(ir.to_proto(thin), full_check=True)
+
+
+def test_accuracy_is_told_where_there_are_labels() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    whole = read(RESIDUAL, RESIDUAL_WEIGHTS)
+
+    def labelled() -> Iterator[Sample]:
+        for feeds in SINGLE:
+            yield Sample(feeds, EXACT(whole, feeds)["y"].argmax(axis=1))
+
+    options: dict[str, Any] = {"macs": 0.7, "measure": False}
+    _, report = onnxopt.prune_with_report(made, samples=Samples(labelled, 160), **options)
+    assert report.accuracy is not None
+    assert (report.accuracy.name, report.accuracy.before) == ("top-1", 1.0)
+    assert report.accuracy.units == report.compared_on
+    assert "top-1: 100.00 % -> " in str(report)
+    _, report = onnxopt.prune_with_report(made, samples=SINGLE, metric="agreement", **options)
+    assert report.accuracy is not None
+    assert report.accuracy.after > 0.5
+    _, report = onnxopt.prune_with_report(made, samples=SINGLE, **options)
+    assert report.accuracy is None
 
 
 def test_the_report_reads_as_text_and_as_json() -> None:
@@ -127,30 +152,31 @@ def test_groups_that_share_nodes_get_other_colours() -> None:
 
 def test_times_of_nodes_are_taken_at_every_width() -> None:
     made = read(RESIDUAL, RESIDUAL_WEIGHTS)
-    from onnxopt.coupling import couple
-
-    groups = [(group, (24, 16, 8)) for group in couple(made).groups if group.name == "first"]
+    limits = Limits(only=("first",), multiple=8, branches=True)
     backend = catalogue.backend("cpu{threads=1}")
     with Timed(made, backend, images(16, 3, 8, 8)[0], 0, lambda *_: None) as gauge:
         assert gauge.measured(made) == 1.0
-        found = gauge.estimate(made, groups)
+        found = gauge.estimate(made, candidates(couple(made).groups, limits))
     assert found.total({}) == pytest.approx(1.0)
-    assert set(found.table["first"]) == {16, 8}
+    assert set(found.table["first"]) == {16, 8, 0}
     ends = found.table["first"][8].keys()
     assert ends & {"a", "ra"}
     assert ends & {"c", "z", "rz"}
     assert ends <= found.times.keys()
+    assert found.total({"first": 0}) < 0.9
 
 
 def test_channels_stay_multiples_for_latency() -> None:
-    from onnxopt.pruner import Request
-
-    asked = Request(goal=Goal(of="latency", share=0.5)).thinning()
-    assert asked.limits.multiple == 8
-    assert asked.limits.widths(64) == (64, 56, 48, 40, 32, 24, 16, 8)
-    assert asked.limits.widths(12)[-1] >= 1
-    assert Request(goal=Goal(of="macs", share=0.5)).thinning().limits.multiple == 1
-    assert graph.opset(read(RESIDUAL, RESIDUAL_WEIGHTS)) == 20
+    target = dataclasses.replace(catalogue.find_backend("cpu").target(), channel_block=16)
+    limits = Request(goal=Goal(of="latency", share=0.5)).thinning(target).limits
+    assert limits.multiple == 16
+    assert limits.widths(64) == (64, 48, 32, 16)
+    assert limits.widths(24) == (24, 16)
+    assert limits.widths(16) == (16,)
+    assert limits.widths(4, each=64) == (4, 3, 2, 1)
+    assert limits.branches
+    plain = Request(goal=Goal(of="macs", share=0.5)).thinning(target).limits
+    assert (plain.multiple, plain.branches) == (1, False)
 
 
 @pytest.mark.parametrize(("found", "said"), [(0.52, False), (0.60, True), (0.40, True)])

@@ -47,6 +47,21 @@ g (float[N,4,6,6] x) => (float[N,3] y) {
   y = MatMul(q, w4)
 }"""
 
+BOTTLENECK = """
+g (float[N,4,6,6] x) => (float[N,8] y) {
+  s = Conv(x, w0)
+  r = Relu(s)
+  [wide] a = Conv(r, w1, b1)
+  ra = Relu(a)
+  [middle] b = Conv <pads = [1,1,1,1]> (ra, w2, b2)
+  rb = Relu(b)
+  c = Conv(rb, w3, b3)
+  z = Add(r, c)
+  rz = Relu(z)
+  p = GlobalAveragePool(rz)
+  y = Flatten(p)
+}"""
+
 FORWARD = """
 g (float[N,T,16] x) => (float[N,T,16] y) {
   n = LayerNormalization(x, g0, c0)
@@ -90,6 +105,17 @@ CHAIN_WEIGHTS = weights(
         "w3": (12, 20, 1, 1),
         "b3": (12,),
         "w4": (12, 3),
+    }
+)
+BOTTLENECK_WEIGHTS = weights(
+    {
+        "w0": (8, 4, 1, 1),
+        "w1": (12, 8, 1, 1),
+        "b1": (12,),
+        "w2": (10, 12, 3, 3),
+        "b2": (10,),
+        "w3": (8, 10, 1, 1),
+        "b3": (8,),
     }
 )
 FORWARD_WEIGHTS = weights(
