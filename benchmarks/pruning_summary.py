@@ -54,7 +54,7 @@ def composition(said: dict[str, Any]) -> Lines:
 
 def coverage(said: dict[str, Any]) -> Lines:
     """Return how many files lose planted zeros exactly and half of their work, and which do not."""
-    found = said["models"]
+    found = {n: each for n, each in said["models"].items() if each.get("half", {}).get("macs") != 0}
     exact = [n for n, each in found.items() if each.get("exact", {}).get("error", 1) < EXACT]
     halves = {
         n: each["half"]["ratio"] for n, each in found.items() if "ratio" in each.get("half", {})
