@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from onnxopt.errors import ModelError
 from onnxopt.segments import reads, window
 from onnxopt.target import Feeds
 
-ROOM = 1 << 30
+ROOM = 1 << 29
 """Bytes of values that are held in memory; what is more lies in files."""
+
+_DROP: int = getattr(mmap, "MADV_DONTNEED", 0)
 
 Live = dict[int, np.ndarray]
 """Arrays by the ``id`` of the value that they are of."""
@@ -48,6 +51,13 @@ class Shelf:
             held.unlink(missing_ok=True)
         else:
             self._room += held
+
+
+def rest(arrays: Iterable[np.ndarray]) -> None:
+    """Let go of the memory of arrays that lie in files; they are read again when needed."""
+    for array in arrays:
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and _DROP:
+            array.base.madvise(_DROP)
 
 
 class Frontier:
@@ -91,7 +101,7 @@ class Frontier:
         wanted = [value for value in made if self._last.get(id(value), -1) >= stop]
         start, self.at = self.at, stop
         if not wanted:
-            yield from self.live
+            yield from self._every()
             return
         first = self.live[0] if self.live else {}
         model, inputs = window(self._model, nodes, wanted, first.keys())
@@ -105,6 +115,12 @@ class Frontier:
                 yield live
                 for key in gone:
                     self._shelf.drop(live.pop(key))
+                rest(live.values())
+
+    def _every(self) -> Iterator[Live]:
+        for live in self.live:
+            yield live
+            rest(live.values())
 
 
 def last_reads(model: ir.Model, order: Sequence[ir.Node]) -> dict[int, int]:

@@ -50,12 +50,15 @@ class Moments:
         """Return whether something was seen, and nothing of it was NaN or infinite."""
         return bool(self.count and np.isfinite(self.gram).all() and np.isfinite(self.energy).all())
 
-    def centred(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``gram`` and ``cross`` of x and t less their means, over the count."""
+    def centred_gram(self) -> np.ndarray:
+        """Return ``gram`` of x less its mean, over the count."""
         mean = self.x / self.count
-        gram = self.gram / self.count - mean[:, :, None] * mean[:, None, :]
-        cross = self.cross / self.count - (self.t / self.count)[:, :, None] * mean[:, None, :]
-        return gram, cross
+        return np.asarray(self.gram / self.count - mean[:, :, None] * mean[:, None, :])
+
+    def centred_cross(self) -> np.ndarray:
+        """Return ``cross`` of x and t less their means, over the count."""
+        means = (self.t / self.count)[:, :, None] * (self.x / self.count)[:, None, :]
+        return np.asarray(self.cross / self.count - means)
 
     def variance(self) -> np.ndarray:
         """Return the variance of each wanted output: [groups, outputs]."""

@@ -42,7 +42,7 @@ class Refit:
         self._before, self._has_bias = before, has_bias
         self._left = np.flatnonzero(kept)
         self._weight = np.where(kept, before.weight, 0.0).astype(np.float64)
-        gram = moments.centred()[0] if has_bias else moments.gram / moments.count
+        gram = moments.centred_gram() if has_bias else moments.gram / moments.count
         self._grams = [each[np.ix_(self._left, self._left)] for each in gram]
         self._solvers = [solver(each, ridge) for each in self._grams]
 
@@ -50,7 +50,7 @@ class Refit:
         """Return what comes closest to what is wanted of the same positions."""
         bias, left = self._before.bias, self._left
         if self._has_bias:
-            cross = moments.centred()[1]
+            cross = moments.centred_cross()
         else:
             cross = moments.cross / moments.count
             cross = cross - bias[:, :, None] * (moments.x / moments.count)[:, None, :]
@@ -96,9 +96,10 @@ def solver(gram: np.ndarray, ridge: float) -> Solver:
         return np.zeros_like
     while True:
         try:
-            factor = np.linalg.cholesky(gram + ridge * level * np.eye(size))
+            shifted = gram.copy()
+            shifted[np.diag_indices(size)] += ridge * level
+            inverse = np.linalg.inv(np.linalg.cholesky(shifted))
             break
         except np.linalg.LinAlgError:
             ridge = max(ridge * 10, 1e-12)
-    inverse = np.linalg.inv(factor)
     return lambda right: np.asarray(inverse.T @ (inverse @ right))

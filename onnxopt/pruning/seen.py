@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
-from onnxopt.pruning.frontier import Live
+from onnxopt.pruning.frontier import Live, rest
 from onnxopt.pruning.moments import Moments
 from onnxopt.pruning.refit import Affine
 
@@ -87,3 +87,4 @@ class Seen:
                 beside = matrices.outputs_at(layer, theirs, where)
                 target = target + (matrices.outputs_at(layer, mine, where) - beside)
             yield matrices.columns_at(self._twin, other[id(self._twin.x)], where), target, beside
+            rest([*one.values(), *other.values()])

@@ -15,7 +15,7 @@ from onnxopt.layers import matrices, readers
 from onnxopt.pruning import importance
 from onnxopt.pruning.candidates import Candidate, Read, made_rows, masked, scales
 from onnxopt.pruning.elimination import Elimination, Reader, eliminate
-from onnxopt.pruning.frontier import Frontier, Live, retype, shortcuts_first
+from onnxopt.pruning.frontier import Frontier, Live, rest, retype, shortcuts_first
 from onnxopt.pruning.moments import Moments
 from onnxopt.pruning.options import Importance
 from onnxopt.pruning.outputs import Distance, telling
@@ -105,6 +105,7 @@ class Ranking:
             where = matrices.places(read.layer, array, each, self._random)
             x = matrices.columns_at(read.layer, array, where)
             found.add(x, np.zeros((*x.shape[:2], 0), np.float32))
+            rest(live.values())
         return found
 
     def _rank(self, one: Candidate, seen: Sequence[tuple[Read, Moments]]) -> Ranked:
@@ -156,7 +157,7 @@ class Ranking:
 
 def _problem(read: Read, moments: Moments) -> Reader:
     biased = read.layer.bias is not None
-    gram = moments.centred()[0] if biased else moments.gram / moments.count
+    gram = moments.centred_gram() if biased else moments.gram / moments.count
     return Reader(weight=matrices.matrix(read.layer)[0], gram=gram[0], columns=read.columns)
 
 
@@ -224,6 +225,7 @@ class Probing:
                 for live, target in zip(samples, wanted, strict=True):
                     given = {**first, **live, **weights}
                     found.add(target, self._run(session, inputs, given))
+                    rest(live.values())
                 one.costs[width] = found.value
 
     def _run(self, session: Session, inputs: Sequence[ir.Value], given: Live) -> list[np.ndarray]:
