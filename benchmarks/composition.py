@@ -46,7 +46,7 @@ def compose(case: pruning.Case, work: Path) -> dict[str, Any]:
         if problem:
             return {"error": problem}
         files.append(to)
-    report = onnxopt.bench(*files, threads=1, budget=80.0)
+    report = onnxopt.bench(*files, threads=1, budget=40.0)
     speeds = [1 / each.ratio.value for each in report.rows[1:] if each.ratio is not None]
     if len(speeds) < len(files) - 1:
         return {"error": "; ".join(each.error for each in report.rows if each.error)}

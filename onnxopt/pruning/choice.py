@@ -24,6 +24,9 @@ WORK = 3e12
 """Multiply-adds that probing may take."""
 FEWEST, IMAGES, PROBES = 64, 256, 7
 """Images that probing takes at least, where work allows, and at most; widths of each group."""
+SPARED = 4
+"""One feed of so many at most is probed on, and not ranked on: what few samples compensate for on
+themselves, they need not on others."""
 TOLERANCE = 0.01
 """How far from the target the result may be, as a share of it, before it is corrected."""
 _AIMS = 5
@@ -99,7 +102,7 @@ class Choice:
         probes, count = self._effort(found, feeds)
         tried = {one.name: _spread(one.widths, probes) for one in found}
         ranking = Ranking(self._model, self._context, self._request.importance, tried)
-        ranked = ranking.run(found, feeds, gone)
+        ranked = ranking.run(found, feeds[len(feeds) // SPARED and count :], gone)
         if self._request.ratios == "outputs":
             Probing(self._model, self._context, feeds[:count]).run(ranked)
         else:
@@ -118,7 +121,8 @@ class Choice:
             count = int(2 * WORK / max(macs * len(found) * probes, 1.0))
             if count >= min(most, math.ceil(FEWEST / batch)):
                 break
-        return probes, min(max(count, 1), most)
+        spared = len(feeds) // SPARED or len(feeds)
+        return probes, min(max(count, 1), most, spared)
 
     def _widths(
         self, ranked: Sequence[Ranked], before: float, wanted: float, gone: Gone

@@ -15,7 +15,7 @@ from onnxopt.errors import ModelError
 from onnxopt.segments import reads, window
 from onnxopt.target import Feeds
 
-ROOM = 1 << 29
+ROOM = 1 << 28
 """Bytes of values that are held in memory; what is more lies in files."""
 
 _DROP: int = getattr(mmap, "MADV_DONTNEED", 0)

@@ -38,6 +38,16 @@ class Moments:
             self.cross[group] += other.T @ one
         self.energy += np.square(wanted).sum(axis=1)
 
+    def joined(self, other: Moments) -> Moments:
+        """Return the moments of the positions of both."""
+        groups, outputs, columns = self.cross.shape
+        found = Moments(groups, columns, outputs)
+        found.count = self.count + other.count
+        found.x, found.t = self.x + other.x, self.t + other.t
+        found.gram, found.cross = self.gram + other.gram, self.cross + other.cross
+        found.energy = self.energy + other.energy
+        return found
+
     def unwanted(self) -> Moments:
         """Return the moments of the same positions with nothing wanted of them yet."""
         groups, outputs, columns = self.cross.shape

@@ -15,7 +15,7 @@ from onnxopt.layers.readers import Layer
 from onnxopt.pruning.candidates import LARGEST
 from onnxopt.pruning.frontier import Frontier, Live, shortcuts_first
 from onnxopt.pruning.options import Recover
-from onnxopt.pruning.refit import Affine, Refit, centre, error
+from onnxopt.pruning.refit import Affine, Refit, centre, chosen_ridge, error
 from onnxopt.pruning.seen import Seen
 from onnxopt.target import Feeds
 
@@ -106,7 +106,8 @@ class Recovery:
         twin = readers.read(self._twin[layer.node])
         assert twin is not None
         seen = Seen(layer, twin, self._beside(layer), whole, thin, self._random)
-        moments = seen.moments()
+        first, second = seen.moments()
+        moments = first.joined(second)
         rows = matrices.matrix(twin)
         before = Affine(rows.astype(np.float64), _bias(twin, rows.shape[:2]))
         name = layer.output.name or ""
@@ -117,7 +118,8 @@ class Recovery:
         wanted = seen.rectified(moments, before) if rectified else moments
         lost = error(wanted, before, moments.variance())
         if self._how == "refit":
-            refit = Refit(moments, before, kept, has_bias=has_bias)
+            ridge = chosen_ridge(first, second, before, kept, has_bias=has_bias)
+            refit = Refit(moments, before, kept, has_bias=has_bias, ridge=ridge)
             after = refit.to(moments)
             for _ in range(RECTIFIED if rectified else 0):
                 wanted = seen.rectified(moments, after)

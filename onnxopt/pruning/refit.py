@@ -12,6 +12,9 @@ from onnxopt.pruning.moments import Moments
 RIDGE = 1e-3
 """What is added to the second moments, as a share of their mean."""
 
+FEW, RIDGES = 5, (RIDGE, 1e-2, 1e-1, 1.0)
+"""Rows for each column below which the ridge is chosen, and from which."""
+
 Solver = Callable[[np.ndarray], np.ndarray]
 
 
@@ -59,6 +62,22 @@ class Refit:
             lack = cross[group][:, left] - weight[group][:, left] @ gram
             weight[group][:, left] += solve(lack.T).T
         return Affine(weight, centre(moments, weight) if self._has_bias else bias)
+
+
+def chosen_ridge(
+    first: Moments, second: Moments, before: Affine, kept: np.ndarray, *, has_bias: bool = True
+) -> float:
+    """Return how much to add to the second moments: what errs least on a half that it did not see.
+
+    Few rows let weights follow chance: they are then held nearer to what they were.
+    """
+    if first.count + second.count >= FEW * int(kept.sum()) or not second.count:
+        return RIDGE
+
+    def lost(ridge: float) -> float:
+        return error(second, Refit(first, before, kept, has_bias=has_bias, ridge=ridge).to(first))
+
+    return min(RIDGES, key=lost)
 
 
 def centre(moments: Moments, weight: np.ndarray) -> np.ndarray:

@@ -45,13 +45,20 @@ class Seen:
         """Whether what is added to the layer's output is known, and so is the sum."""
         return self._beside is not None or readers.shortcut(self._layer) is None
 
-    def moments(self) -> Moments:
-        """Return the moments of what is read, and of what the original computes of it."""
+    def moments(self) -> tuple[Moments, Moments]:
+        """Return the moments of what is read, and of what the original computes of it, in halves.
+
+        Every other sample is in the second; of a single one, every other place.
+        """
         groups, outputs, columns = matrices.matrix(self._layer).shape
-        found = Moments(groups, columns, outputs)
-        for x, target, _ in self._rows():
-            found.add(x, target)
-        return found
+        halves = Moments(groups, columns, outputs), Moments(groups, columns, outputs)
+        for at, (x, target, _) in enumerate(self._rows()):
+            if len(self._live) > 1:
+                halves[at % 2].add(x, target)
+            else:
+                for start, half in enumerate(halves):
+                    half.add(x[:, start::2], target[:, start::2])
+        return halves
 
     def rectified(self, moments: Moments, fitted: Affine) -> Moments:
         """Ask for nothing where both are negative, and for zero where only the fitted is positive.

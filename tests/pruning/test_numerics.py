@@ -14,7 +14,7 @@ from onnxopt.pruning import importance
 from onnxopt.pruning.elimination import Reader, eliminate
 from onnxopt.pruning.knapsack import Option, knapsack
 from onnxopt.pruning.moments import Moments
-from onnxopt.pruning.refit import Affine, Refit, error
+from onnxopt.pruning.refit import RIDGE, Affine, Refit, chosen_ridge, error
 from onnxopt.pruning.seen import Seen
 from tests.contract.corpus.build import normal
 from tests.pruning.tools import EXACT, read
@@ -84,7 +84,9 @@ def test_what_a_relu_hides_is_left_free(shortcut: bool) -> None:
     seen = Seen(layer, layer, beside, [live], [live], np.random.default_rng(0))
     before = Affine(matrices.matrix(layer).astype(float), bias[None])
     kept = np.arange(8) < 5
-    moments = seen.moments()
+    first, second = seen.moments()
+    moments = first.joined(second)
+    assert moments.count == first.count + second.count == 400
     refit = Refit(moments, before, kept, ridge=1e-9)
     fitted = refit.to(moments)
 
@@ -99,6 +101,20 @@ def test_what_a_relu_hides_is_left_free(shortcut: bool) -> None:
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.9 * losses[0]
     assert not fitted.weight[..., ~kept].any()
+
+
+def test_few_rows_hold_weights_nearer_to_what_they_were() -> None:
+    random = np.random.default_rng(5)
+    before = Affine(random.normal(size=(1, 4, 60)), np.zeros((1, 4)))
+    kept = np.ones(60, bool)
+
+    def halves(rows: int) -> tuple[Moments, Moments]:
+        x = random.normal(size=(2 * rows, 60))
+        t = x @ before.weight[0].T + random.normal(size=(2 * rows, 4))
+        return moments_of(x[:rows], t[:rows]), moments_of(x[rows:], t[rows:])
+
+    assert chosen_ridge(*halves(40), before, kept) > RIDGE
+    assert chosen_ridge(*halves(400), before, kept) == RIDGE
 
 
 def test_refit_of_groups_is_refit_of_each() -> None:
