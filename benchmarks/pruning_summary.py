@@ -36,6 +36,15 @@ def pruning(said: dict[str, Any]) -> Lines:
     return ["Means of the draws of samples; one thread.", "", *lines]
 
 
+def peers(said: dict[str, Any]) -> Lines:
+    """Return what onnxsim's structured pruning leaves, a line a model and sparsity."""
+    lines = ["| case | multiply-adds left | metric before | after | |", "|---|---|---|---|---|"]
+    for name, each in said["models"].items():
+        cells = [_number(each.get(key), 4) for key in ("macs_left", "original", "metric")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {each.get('error', '')[:120]} |")
+    return lines
+
+
 def composition(said: dict[str, Any]) -> Lines:
     """Return the gains of pruning, of quantizing and of both, a line a case."""
     found = {name: each for name, each in said["models"].items() if "error" not in each}

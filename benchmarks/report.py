@@ -199,6 +199,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "calibration": ("Calibration", [calibration]),
     "pruning_coverage": ("Pruning: coverage", [pruning_summary.coverage]),
     "pruning": ("Pruning", [pruning_summary.pruning]),
+    "pruning_peers": ("Pruning by onnxsim", [pruning_summary.peers]),
     "composition": ("Pruning and quantizing", [pruning_summary.composition]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),

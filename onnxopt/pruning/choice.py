@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt import graph
 from onnxopt.base import Context
 from onnxopt.coupling import couple, cut
 from onnxopt.feeds import sizes_of
+from onnxopt.layers import matrices
 from onnxopt.pruning.allocate import allocate, uniform
 from onnxopt.pruning.amounts import Counted, Gauge
 from onnxopt.pruning.branches import leave_out
-from onnxopt.pruning.candidates import Candidate, Limits, candidates
+from onnxopt.pruning.candidates import Candidate, Limits, Read, candidates
 from onnxopt.pruning.options import Importance, Ratios, Recover
-from onnxopt.pruning.sensitivity import Probing, Ranked, Ranking
+from onnxopt.pruning.refit import FEW
+from onnxopt.pruning.sensitivity import POSITIONS, Probing, Ranked, Ranking
 from onnxopt.target import Feeds
 
 WORK = 3e12
@@ -25,8 +28,8 @@ WORK = 3e12
 FEWEST, IMAGES, PROBES = 64, 256, 7
 """Images that probing takes at least, where work allows, and at most; widths of each group."""
 SPARED = 4
-"""One feed of so many at most is probed on, and not ranked on: what few samples compensate for on
-themselves, they need not on others."""
+"""Where rows are few, one feed of so many is probed on and not ranked on: what few samples make up
+for on themselves, they need not on others."""
 TOLERANCE = 0.01
 """How far from the target the result may be, as a share of it, before it is corrected."""
 _AIMS = 5
@@ -102,7 +105,8 @@ class Choice:
         probes, count = self._effort(found, feeds)
         tried = {one.name: _spread(one.widths, probes) for one in found}
         ranking = Ranking(self._model, self._context, self._request.importance, tried)
-        ranked = ranking.run(found, feeds[len(feeds) // SPARED and count :], gone)
+        spared = count if self._scarce(found, feeds) and len(feeds) >= SPARED else 0
+        ranked = ranking.run(found, feeds[spared:], gone)
         if self._request.ratios == "outputs":
             Probing(self._model, self._context, feeds[:count]).run(ranked)
         else:
@@ -121,8 +125,18 @@ class Choice:
             count = int(2 * WORK / max(macs * len(found) * probes, 1.0))
             if count >= min(most, math.ceil(FEWEST / batch)):
                 break
-        spared = len(feeds) // SPARED or len(feeds)
-        return probes, min(max(count, 1), most, spared)
+        if self._scarce(found, feeds):
+            most = min(most, len(feeds) // SPARED or len(feeds))
+        return probes, min(max(count, 1), most)
+
+    def _scarce(self, found: Sequence[Candidate], feeds: Sequence[Feeds]) -> bool:
+        """Return whether some layer sees few rows for each of its columns."""
+        images = sum(max((len(a) for a in each.values() if a.ndim), default=1) for each in feeds)
+        return any(
+            images * _places(read) < FEW * matrices.matrix(read.layer).shape[-1]
+            for one in found
+            for read in one.reads
+        )
 
     def _widths(
         self, ranked: Sequence[Ranked], before: float, wanted: float, gone: Gone
@@ -151,6 +165,14 @@ class Choice:
         now = {one.candidate.name: one.gone(widths[one.candidate.name]) for one in ranked}
         shrink(trial, self._found, {**gone, **now})
         return trial
+
+
+def _places(read: Read) -> int:
+    """Return how many places of each image a layer is looked at in, as far as shapes are known."""
+    shape = graph.dims(read.layer.node.outputs[0]) or ()
+    between = shape[2:] if read.layer.node.op_type == "Conv" else shape[1:-1]
+    known = [size if isinstance(size, int) else POSITIONS for size in between]
+    return min(math.prod(known), POSITIONS)
 
 
 def _nearest(tried: Sequence[tuple[float, dict[str, int]]]) -> dict[str, int] | None:
