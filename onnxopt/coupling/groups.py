@@ -43,8 +43,9 @@ class Group:
     blocked: str | None = None
     """Why no unit may go."""
     normalised: tuple[str, ...] = ()
-    """The nodes, normalisations for the most part, that take means over the units: when some go,
-    over those that are left. To cut is then not the same as to set to zero."""
+    """The nodes, normalisations for the most part, that take means or sums over the units: when
+    some go, over those that are left. To cut is then not the same as to set what reads them to
+    zero."""
 
 
 @dataclasses.dataclass(frozen=True)

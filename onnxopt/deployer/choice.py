@@ -72,7 +72,7 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
     """Return what to deploy and why.
 
     The fastest that is measurably faster than the exported model; without one the optimized model,
-    unless it is slower, for it is smaller.
+    unless it is slower.
     """
     fit = [each for each in candidates[1:] if each.refused is None]
     faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
@@ -81,8 +81,9 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
         return best.label, f"the fastest that keeps the outputs: {best.verdict}"
     optimized = next((each for each in fit if each.label == OPTIMIZED), None)
     if optimized is not None and optimized.outcome != "slower":
-        said = optimized.verdict or "nothing was measured"
-        return OPTIMIZED, f"smaller than the exported one, and not slower: {said}"
+        if not optimized.verdict:
+            return OPTIMIZED, "it computes the same as the exported one; nothing was measured"
+        return OPTIMIZED, f"not slower than the exported one: {optimized.verdict}"
     return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
 
 

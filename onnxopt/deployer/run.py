@@ -26,7 +26,7 @@ from onnxopt.deployer.report import (
     DeployReport,
 )
 from onnxopt.deployer.stages import Result, Stages, file_hash, samples_hash
-from onnxopt.errors import ModelError, UsageError
+from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.notation import Axes
 from onnxopt.host import Host
 from onnxopt.io.replace import put
@@ -183,6 +183,9 @@ class _Deployment:
         )
         return found
 
+    def _effort(self) -> tuple[object, ...]:
+        return self._request.budget_s, self._request.seed
+
     def _given(self) -> str:
         given = self._request.samples
         return f" --samples {shlex.quote(str(given))}" if isinstance(given, Path) else ""
@@ -197,10 +200,9 @@ class _Deployment:
         self._request.progress(0.3, "quantizing")
         path = self._at("quantized.onnx")
         try:
-            found = self._stages.do(
-                "quantize", self._key("quantize"), lambda: self._try(path), path
-            )
-        except ModelError as error:
+            key = self._key("quantize", self._request.measure, *self._effort())
+            found = self._stages.do("quantize", key, lambda: self._try(path), path)
+        except (BackendError, ModelError) as error:
             self._rolled_back.append(f"quantization: {error}")
             return
         self._rolled_back += found["refused"]
@@ -239,7 +241,8 @@ class _Deployment:
         agrees, metrics, refused = "", (), None
         if label != EXPORTED:
             self._request.progress(0.6, f"comparing the {label} model")
-            key = self._key(label, file_hash(path), self._request.metrics, self._request.max_drop)
+            asked = self._request
+            key = self._key(label, file_hash(path), asked.metrics, asked.max_drop, asked.seed)
             found = self._stages.do(f"compare {label}", key, lambda: self._compared(path))
             agrees, metrics = found["agrees"], tuple(found["metrics"])
             refused = found["refused"]
@@ -255,24 +258,41 @@ class _Deployment:
         )
 
     def _compared(self, path: Path) -> Result:
+        """Hold a file against the exported one: to rounding, or to the drop that a metric may have.
+
+        A quantized model was held to the float one's outputs when it was made. It is scored on what
+        it was not calibrated on, and only where the samples have labels or a metric is asked for.
+        """
         plain = path == self._files.get(OPTIMIZED)
-        limits = Limits() if plain else Limits(max_drop=self._request.max_drop)
+        judged = None if plain else self._judged()
+        scored = judged is not None and self._scored(judged)
         report = comparison.compare(
             comparison.Request(
                 first=self._files[EXPORTED],
                 second=path,
-                samples=self._samples,
+                samples=judged or self._samples,
                 metrics=self._request.metrics,
-                limits=limits,
+                limits=Limits(max_drop=self._request.max_drop) if scored else Limits(),
                 seed=self._request.seed,
             )
         )
-        faults = report.faults
+        faults = report.faults if plain or scored else ()
         return {
             "agrees": report.verdict if plain else _closeness(report),
             "metrics": [_metric_text(each) for each in report.metrics],
             "refused": faults[0] if faults else None,
         }
+
+    def _judged(self) -> Samples | None:
+        """Return the samples that quantizing held back, with their labels."""
+        if self._samples is None:
+            return None
+        model = io.load(self._files[EXPORTED])
+        return split_of(self._samples, model, lossless.reference(), self._request.seed).judged()
+
+    def _scored(self, judged: Samples) -> bool:
+        first = next(iter(judged.labelled()), None)
+        return bool(self._request.metrics) or (first is not None and first.label is not None)
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
@@ -281,7 +301,8 @@ class _Deployment:
         self._request.progress(0.7, "measuring")
         backend = catalogue.backend(self._request.target)
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
-        key = self._key("bench", *map(file_hash, files.values()), self._host())
+        hashes = map(file_hash, files.values())
+        key = self._key("bench", *hashes, self._host(), *self._effort())
         found = self._stages.do(
             "bench",
             key,
@@ -317,7 +338,7 @@ class _Deployment:
         path = self._files[chosen]
         found = self._stages.do(
             "session",
-            self._key("session", file_hash(path), tuple(ways), self._host()),
+            self._key("session", file_hash(path), tuple(ways), self._host(), *self._effort()),
             lambda: timed(
                 dict.fromkeys(ways, path),
                 ways,

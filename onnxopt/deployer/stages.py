@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import onnx_ir as ir
 
+from onnxopt import graph, io
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.io.replace import put
 from onnxopt.samples import Samples
@@ -70,14 +72,24 @@ def _hashes(files: Iterable[Path]) -> dict[str, str | None]:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, and of the data file beside it where there is one."""
+    """Return the SHA-256 of a model's file, and of every file of data that it names."""
     digest = hashlib.sha256()
-    for each in (path, path.with_name(f"{path.name}.data")):
+    for each in (path, *_data(path)):
         if each.exists():
             with each.open("rb") as file:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
     return digest.hexdigest()
+
+
+def _data(path: Path) -> list[Path]:
+    try:
+        model = io.load(path)
+    except ModelError:
+        return []
+    held = (tensor for _, tensor in graph.weights(model))
+    outside = (tensor.path for tensor in held if isinstance(tensor, ir.ExternalTensor))
+    return sorted({Path(each) for each in outside})
 
 
 def samples_hash(samples: Path | Samples | None) -> str:

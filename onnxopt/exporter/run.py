@@ -145,7 +145,8 @@ class _Export:
         trials = [Trial(_label("the example", sizes), example, subject.run(example))]
         trials += self._others(subject, signature, example, sizes)
         trials += self._negated(subject, example, sizes)
-        trials += self._recombined(subject, example)
+        if all(each.dims and isinstance(each.dims[0], str) for each in signature):
+            trials += self._recombined(subject, example)
         for at, feeds in enumerate(self._samples(signature)):
             trials.append(Trial(f"sample {at}", feeds, subject.run(feeds)))
         return trials

@@ -31,12 +31,17 @@ class Jax(Framework):
         return _Function(thing, outputs)
 
 
+def _traced(function: Any) -> Any:
+    """Return what ``jax.jit`` compiles; other wrappers, as vmap's and grad's, are what is asked."""
+    return function.__wrapped__ if hasattr(function, "lower") else function
+
+
 class _Function(Subject):
     exporters = ("jax2onnx",)
     checks_indices = False
 
     def __init__(self, function: Any, outputs: Sequence[str]) -> None:
-        self._function = inspect.unwrap(function)
+        self._function = _traced(function)
         self._names = tuple(outputs)
         self._signature: tuple[Declared, ...] = ()
         self.notes: list[str] = []

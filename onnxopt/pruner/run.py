@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from onnxopt import catalogue, floats, io, lossless, shapes
+from onnxopt import catalogue, floats, graph, io, lossless, shapes
 from onnxopt.base import Context, Observer
 from onnxopt.comparison.named import metric_of
 from onnxopt.comparison.scores import Change
@@ -208,6 +208,7 @@ class _Run:
             seed=self._request.seed,
         )
         self._notes += notes
+        _refuse_half(model)
         shapes.infer(model)
         return model
 
@@ -319,8 +320,10 @@ class _Run:
         row = found.rows[1]
         report.latency, report.verdict = row.ratio, row.verdict or (row.error or "")
         report.warnings += found.warnings
-        said = "" if row.ratio is None else beside(self._request.goal, row.ratio)
-        report.warnings += [said] if said else []
+        said = [] if row.ratio is None else [beside(self._request.goal, row.ratio)]
+        if row.outcome == "slower" and self._request.goal.of != "latency":
+            said.append(slower(0 if self._request.multiple else self._target.channel_block))
+        report.warnings += [each for each in said if each]
 
 
 def beside(goal: Goal, ratio: Estimate) -> str:
@@ -331,6 +334,28 @@ def beside(goal: Goal, ratio: Estimate) -> str:
         f"latency is {ratio.value:.2f} of the model's, not {goal.share:.2f} as asked for: what "
         "layers take together was foretold wrongly; look at the widths before you use the result, "
         "or ask for --macs"
+    )
+
+
+def _refuse_half(model: ir.Model) -> None:
+    """Raise ModelError where most weights are of two bytes: their layers could not be refitted."""
+    sizes = dict.fromkeys((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16), 0)
+    for _, weight in graph.weights(model):
+        if weight.dtype in sizes:
+            sizes[weight.dtype] += weight.size
+    if max(sizes, key=lambda dtype: sizes[dtype]) is not ir.DataType.FLOAT:
+        raise ModelError(
+            "the weights are in half precision, which cannot be refitted: prune the float32 model, "
+            "then 'onnxopt quantize --scheme float16'"
+        )
+
+
+def slower(block: int) -> str:
+    """Say what to do where fewer channels take longer; ``block`` is of the target's layout."""
+    widths = f", or --multiple {block}" if block else ""
+    return (
+        "the result does less work and is slower all the same: its numbers of channels do not fit "
+        f"the blocks that the runtime computes in; ask for --latency{widths}"
     )
 
 

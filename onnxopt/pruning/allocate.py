@@ -47,7 +47,8 @@ def uniform(costs: Costs, estimate: Estimate, target: float) -> dict[str, int] |
     def at(share: float) -> dict[str, int]:
         return {name: _nearest(each, share * max(each)) for name, each in costs.items()}
 
-    shares = sorted({w / max(each) for each in costs.values() for w in each}, reverse=True)
+    left = [each for each in costs.values() if max(each)]
+    shares = sorted({w / max(each) for each in left for w in each}, reverse=True)
     middles = [(one + other) / 2 for one, other in itertools.pairwise(shares)]
     for share in sorted({*shares, *middles}, reverse=True):
         found = at(share)

@@ -12,10 +12,12 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.coupling import Group, Member, Role
+from onnxopt.errors import UsageError
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.ops import SCALES
 from onnxopt.pruning.branches import Branch, branch
+from onnxopt.spec import nearest
 
 LARGEST = 6144
 """Columns of a layer whose second moments are still taken."""
@@ -100,6 +102,17 @@ class Candidate:
         """Whether the rest computes the same when all that reads a unit is zero as without it."""
         alone = all(m.value.is_initializer() and graph.sole_use(m.value) for m in self.others)
         return not self.group.normalised and alone and bool(self.reads or self.others)
+
+
+def check_names(model: ir.Model, groups: Iterable[Group], limits: Limits) -> None:
+    """Raise UsageError for a pattern that names nothing, which would protect or choose nothing."""
+    names = {group.name for group in groups} | set(model.graph.initializers)
+    for node in model.graph:
+        names |= {node.name or "", *(value.name or "" for value in node.outputs)}
+    for pattern in (*limits.only, *limits.skip):
+        if not _any(names, (pattern,)):
+            near = nearest(pattern, sorted(names))
+            raise UsageError(f"nothing in the optimized model is called '{pattern}'{near}")
 
 
 def candidates(groups: Iterable[Group], limits: Limits) -> list[Candidate]:

@@ -16,7 +16,7 @@ from onnxopt.coupling import couple
 from onnxopt.errors import ModelError, UsageError, VerificationError
 from onnxopt.layers import matrices, readers
 from onnxopt.pruning.amounts import Gauge
-from onnxopt.pruning.candidates import Candidate, candidates, masked
+from onnxopt.pruning.candidates import Candidate, candidates, check_names, masked
 from onnxopt.pruning.choice import TOLERANCE, Choice, Gone, Request, shrink
 from onnxopt.pruning.frontier import Shelf
 from onnxopt.pruning.outputs import Distance, telling
@@ -87,6 +87,7 @@ class _Pruning:
         self._model, self._request, self._context, self._permit = model, request, context, permit
         self._gauge = gauge
         self._groups = couple(model).groups
+        check_names(model, self._groups, request.limits)
         self._found = candidates(self._groups, request.limits)
         self._before = gauge.measured(model)
         self._costs: dict[str, dict[int, float]] = {}
@@ -102,6 +103,10 @@ class _Pruning:
 
     def _thinned(self, feeds: Sequence[Feeds]) -> tuple[Gone, Sequence[Refitted]]:
         """Choose, refit and cut; return the units that are gone and the layers refitted."""
+        if not telling(self._model):
+            raise ModelError(
+                "no output of the model is of floating point: nothing tells what is lost"
+            )
         found, before = self._found, self._before
         thin = self._model.clone()
         gone: Gone = {one.name: np.empty(0, int) for one in found}
@@ -192,7 +197,7 @@ class _Pruning:
             blocked=tuple(self._whole(gone)),
             before=before,
             after=after,
-            reached=after <= (self._request.share + 3 * TOLERANCE) * before,
+            reached=after <= (1 + 3 * TOLERANCE) * self._request.share * before,
         )
 
     def _inside(self, gone: Gone) -> set[str]:
@@ -210,7 +215,8 @@ class _Pruning:
             if group.blocked is not None:
                 yield group.name, group.blocked
             elif group.name in gone and group.name not in self._costs:
-                yield group.name, f"{group.normalised[0]} takes statistics over it"
+                over = [f"{name} takes statistics over it" for name in group.normalised[:1]]
+                yield group.name, (*over, "weights that several layers share read it, or none")[0]
 
 
 def _values(model: ir.Model) -> Iterator[ir.Value]:

@@ -10,14 +10,19 @@ import onnx_ir as ir
 
 from onnxopt.ops import SQUASHING
 
+_TOLD_BY_INPUT = SQUASHING | {("", name) for name in ("ArgMax", "ArgMin", "Cast", "TopK")}
+
 
 def telling(model: ir.Model) -> list[ir.Value]:
-    """Return the outputs of floating point; of one that is squashed into shares, what goes in."""
+    """Return the outputs of floating point; of shares, choices and casts of them, what goes in."""
     found = []
     for value in model.graph.outputs:
         node = value.producer()
-        if node is not None and (node.domain, node.op_type) in SQUASHING:
+        while node is not None and (node.domain, node.op_type) in _TOLD_BY_INPUT:
             value = node.inputs[0] or value
+            node = value.producer()
+        if value in found:
+            continue
         if value.dtype is None or value.dtype.is_floating_point():
             found.append(value)
     return found

@@ -71,6 +71,10 @@ def hold(value: ir.Value, contents: np.ndarray) -> None:
         producer.attributes["value"] = ir.AttrTensor("value", held)
 
 
+SUMS = ("LpNormalization", "ReduceL1", "ReduceL2", "ReduceSum", "ReduceSumSquare")
+"""To these units that are zero add nothing."""
+
+
 def restrict(model: ir.Model, keep: Mapping[str, np.ndarray]) -> ir.Model:
     """Let means over axes, of which units are zero, count only the other units.
 
@@ -83,6 +87,8 @@ def restrict(model: ir.Model, keep: Mapping[str, np.ndarray]) -> ir.Model:
     for group in free(couple(model)):
         gone = np.setdiff1d(np.arange(group.units), keep[group.name])
         for name in group.normalised:
+            if nodes[name].op_type in SUMS:
+                continue
             masks.setdefault(name, []).extend(
                 (member.axis, member.positions[gone].ravel())
                 for member in group.members

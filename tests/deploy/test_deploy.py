@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import onnxopt
 from onnxopt.deployer.choice import best_of, way_of
 from onnxopt.deployer.report import Candidate
-from onnxopt.deployer.stages import Stages
+from onnxopt.deployer.stages import Stages, file_hash
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.opening import SESSION
 from tests.cli.command import command
@@ -48,6 +49,34 @@ def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "optimized.onnx").write_bytes(b"")
     assert "optimize" not in onnxopt.deploy(DIGITS, str(SAMPLES), **options).reused
     assert "optimize" not in onnxopt.deploy(DIGITS, None, **options).reused
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_quantized_where_it_keeps_the_outputs(tmp_path: Path, labelled: bool) -> None:
+    (tmp_path / "samples").mkdir()
+    for path in sorted(SAMPLES.glob("*.npz")):
+        arrays = dict(np.load(path))
+        kept = {n: a for n, a in arrays.items() if labelled or n not in ("label", "labels")}
+        np.savez(tmp_path / "samples" / path.name, **kept)
+    samples = tmp_path / "samples"
+    report = onnxopt.deploy(DIGITS, samples, folder=tmp_path / "out", measure=False)
+    assert [each.label for each in report.candidates] == ["exported", "optimized", "quantized"]
+    assert report.candidates[2].refused is None
+    assert bool(report.candidates[2].metrics) is labelled
+    again = onnxopt.deploy(DIGITS, samples, folder=tmp_path / "out", measure=False)
+    assert "quantize" in again.reused
+
+
+def test_data_outside_the_file_tells_models_apart(tmp_path: Path) -> None:
+    model = onnx.load(DIGITS)
+    path = tmp_path / "model.onnx"
+    options: dict[str, Any] = {"save_as_external_data": True, "size_threshold": 0}
+    onnx.save(model, path, location="weights.bin", **options)
+    before = file_hash(path)
+    data = bytearray((tmp_path / "weights.bin").read_bytes())
+    data[0] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    assert file_hash(path) != before
 
 
 def _clock(files: dict[str, Path], *_: object) -> dict[str, Any]:

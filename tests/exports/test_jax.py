@@ -95,6 +95,13 @@ def test_several_outputs_and_whole_numbers() -> None:
     np.testing.assert_allclose(found["rows"], table[[4, 0, 2]])
 
 
+def test_what_wraps_a_function_stays() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    model = onnxopt.export(jax.jit(jax.vmap(lambda x: (x * x).sum())), rows)
+    (found,) = reference()(model, {model.graph.inputs[0].name or "": rows}).values()
+    np.testing.assert_allclose(found, (rows * rows).sum(axis=1), rtol=1e-6)
+
+
 def test_what_is_no_function() -> None:
     with pytest.raises(ModelError, match="is no function"):
         onnxopt.export(jnp.ones(3))

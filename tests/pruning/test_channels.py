@@ -37,6 +37,7 @@ from tests.pruning.tools import (
     energy,
     images,
     read,
+    weights,
 )
 
 IMAGES = images(160, 3, 8, 8)
@@ -266,3 +267,65 @@ def test_a_sum_that_is_an_output_keeps_its_name() -> None:
     shrink(made, [one], {one.name: np.arange(one.group.units)})
     assert [node.op_type for node in made.graph] == ["Add"]
     np.testing.assert_array_equal(EXACT(made, TEXTS[0])["y"], 2 * TEXTS[0]["x"])
+
+
+SHARED = """
+g (float[N,4,6,6] x) => (float[N,3] y) {
+  [plain] a = Conv <pads = [1,1,1,1]> (x, w0)
+  ra = Relu(a)
+  [left] b = Conv(ra, w1)
+  [right] c = Conv(ra, w2)
+  hb = Conv(b, w3)
+  hc = Conv(c, w3)
+  z = Add(hb, hc)
+  p = GlobalAveragePool(z)
+  y = Flatten(p)
+}"""
+SHARED_WEIGHTS = weights(
+    {"w0": (24, 4, 3, 3), "w1": (8, 24, 1, 1), "w2": (8, 24, 1, 1), "w3": (3, 8, 1, 1)}
+)
+
+
+def test_what_a_shared_layer_reads_is_left_alone_and_told() -> None:
+    made = read(SHARED, SHARED_WEIGHTS)
+    thin, outcome = pruned(made, SMALL, 0.8)
+    assert outcome.reached
+    assert [(group.name, group.after < group.before) for group in outcome.groups] == [
+        ("plain", True)
+    ]
+    assert "several layers share" in " ".join(reason for _, reason in outcome.blocked)
+    assert energy(EXACT(made, SMALL[0]), EXACT(thin, SMALL[0])) < 0.5
+
+
+@pytest.mark.parametrize("operator", ["LpNormalization <axis = 1>", "ReduceL2 <keepdims = 1>"])
+def test_sums_over_units_are_of_what_is_left(operator: str) -> None:
+    axes = ", axes" if operator.startswith("Reduce") else ""
+    text = f"""
+    g (float[N,4,6,6] x) => (float[N,3,6,6] y) <int64[1] axes = {{1}}> {{
+      a = Conv(x, w0)
+      r = Relu(a)
+      n = {operator} (r{axes})
+      s = Add(n, r)
+      y = Conv(s, w1)
+    }}"""
+    made = read(text, weights({"w0": (8, 4, 1, 1), "w1": (3, 8, 1, 1)}))
+    (group,) = [each for each in couple(made).groups if each.blocked is None]
+    assert group.normalised
+
+
+def test_a_choice_is_told_by_what_it_is_made_of() -> None:
+    text = RESIDUAL.replace("float[N,5] y", "int64[N] c")
+    text = text.replace("c = Conv", "k = Conv").replace("Add(c, r0)", "Add(k, r0)")
+    text = text[:-1] + "  s0 = Softmax(y)\n  c = ArgMax <axis = 1, keepdims = 0> (s0)\n}"
+    made = read(text, RESIDUAL_WEIGHTS)
+    thin, outcome = pruned(made, IMAGES, 0.7)
+    assert outcome.reached
+    same = EXACT(made, OTHERS)["c"] == EXACT(thin, OTHERS)["c"]
+    assert same.mean() > 0.8
+
+
+def test_a_name_that_is_nowhere_is_told() -> None:
+    made = read(RESIDUAL, RESIDUAL_WEIGHTS)
+    with pytest.raises(UsageError, match="called 'frist', did you mean 'first'"):
+        pruned(made, IMAGES, 0.7, limits=Limits(skip=("frist",)))
+    pruned(made, IMAGES, 0.7, limits=Limits(skip=("fir*",)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from onnxopt.coupling import couple
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.measure.intervals import Estimate
 from onnxopt.pruner.latency import Foretold, Timed, colours
-from onnxopt.pruner.run import Goal, Request, beside
+from onnxopt.pruner.run import Goal, Request, beside, slower
 from onnxopt.pruner.streams import Division, batched
+from onnxopt.pruning.allocate import uniform
 from onnxopt.pruning.candidates import Limits, candidates
 from onnxopt.samples import Sample, Samples
 from tests.contract.corpus.build import model, normal
@@ -184,3 +185,23 @@ def test_a_latency_beside_what_was_asked_for_is_said(found: float, said: bool) -
     ratio = Estimate(found, found - 0.01, found + 0.01)
     assert beside(Goal(of="latency", share=0.5), ratio).startswith("latency is") is said
     assert not beside(Goal(of="macs", share=0.5), ratio)
+
+
+def test_a_slower_result_is_told_with_its_remedy() -> None:
+    assert "--latency, or --multiple 16" in slower(16)
+    assert slower(0).endswith("ask for --latency")
+
+
+def test_half_precision_is_refused_with_its_remedy() -> None:
+    text = "g (float16[N,4] x) => (float16[N,4] y) { y = MatMul(x, w) }"
+    made = model(text, {"w": normal(4, 4).astype(np.float16)})
+    with pytest.raises(ModelError, match="prune the float32 model"):
+        onnxopt.prune(made, macs=0.5)
+
+
+def test_the_same_share_of_what_is_left() -> None:
+    class Units:
+        def total(self, widths: Mapping[str, int]) -> float:
+            return float(sum(widths.values()))
+
+    assert uniform({"gone": {0: 0.0}, "b": {8: 0.0, 4: 1.0}}, Units(), 4) == {"gone": 0, "b": 4}

@@ -80,8 +80,10 @@ def _fewer_groups(place: Place, units: np.ndarray, surgery: Surgery) -> None:
 
 
 def _lp(place: Place) -> Sequence[Axes | None]:
-    """A unit of 0 adds nothing to the length of a vector."""
+    """The length of a vector is that of what is left."""
     x = place.labelled(0)
+    if x is not None:
+        place.averages([x[place.integer("axis", -1)]])
     return [x]
 
 

@@ -10,10 +10,13 @@ from onnxopt.coupling.place import ONE, Place, Row, lost
 
 
 def _sum(place: Place) -> Sequence[Axes | None]:
-    """A unit of 0 adds nothing."""
+    """A unit of 0 adds nothing, but one that only its readers have lost still counts."""
     x = place.labelled(0)
     axes = _axes(place, x)
-    return lost(place, x) if x is None or axes is None else [_reduced(place, x, axes)]
+    if x is None or axes is None:
+        return lost(place, x)
+    place.averages([x[axis] for axis in axes])
+    return [_reduced(place, x, axes)]
 
 
 def _mix(place: Place) -> Sequence[Axes | None]:
