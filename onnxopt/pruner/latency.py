@@ -109,15 +109,18 @@ class Timed:
         steps = max((len(one.widths) for one in found), default=1)
         for colour in range(COLOURS):
             part = [one for one in found if coloured[one.name] == colour]
-            for step in range(1, steps) if part else ():
+            narrowed = any(one.widths[0] < one.group.units for one in part)
+            for step in range(0 if narrowed else 1, steps) if part else ():
                 self._progress("timing widths", colour * steps + step, COLOURS * steps)
                 widths = {one.name: one.widths[min(step, len(one.widths) - 1)] for one in part}
                 thin = model.clone()
                 gone = {one.name: np.arange(widths[one.name], one.group.units) for one in part}
                 shrink(thin, part, gone)
                 now = names.folded(self._times(thin))
-                for name, width in widths.items():
-                    table[name].setdefault(width, _ratios(touched[name], whole, now, width))
+                for one in part:
+                    name, width = one.name, widths[one.name]
+                    if width < one.group.units:
+                        table[name].setdefault(width, _ratios(touched[name], whole, now, width))
         total = sum(whole.values())
         return Foretold({node: each / total for node, each in whole.items()}, table)
 

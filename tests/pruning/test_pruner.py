@@ -165,6 +165,10 @@ def test_times_of_nodes_are_taken_at_every_width() -> None:
     assert ends & {"c", "z", "rz"}
     assert ends <= found.times.keys()
     assert found.total({"first": 0}) < 0.9
+    (one,) = candidates(couple(made).groups, limits)
+    later = dataclasses.replace(one, widths=(16, 8))
+    with Timed(made, backend, images(16, 3, 8, 8)[0], 0, lambda *_: None) as gauge:
+        assert set(gauge.estimate(made, [later]).table["first"]) == {16, 8}
 
 
 def test_channels_stay_multiples_for_latency() -> None:
