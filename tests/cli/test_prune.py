@@ -57,7 +57,8 @@ def test_json_and_page(given: Path, onnxopt: Command) -> None:
     [
         ((), "say what is to be left of one amount"),
         (("--macs", "0.5", "--params", "0.5"), "say what is to be left of one amount"),
-        (("--macs", "0.5", "--only", "nothing"), "no channels that may go"),
+        (("--macs", "0.5", "--only", "nothing"), "is called 'nothing'"),
+        (("--macs", "0.5", "--skip", "*"), "no channels that may go"),
     ],
 )
 def test_what_cannot_be_done_is_told(
