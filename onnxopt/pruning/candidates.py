@@ -49,6 +49,13 @@ class Limits:
     steps: int = 32
     """Widths that a group may have, evenly apart."""
 
+    def __post_init__(self) -> None:
+        if self.multiple < 1 or self.steps < 1 or not 0 <= self.least <= 1:
+            raise UsageError(
+                f"multiple={self.multiple}, least={self.least:g}: a multiple is 1 or more, and a "
+                "share lies between 0 and 1"
+            )
+
     def allows(self, group: Group) -> bool:
         """Return whether the patterns let a group shrink.
 

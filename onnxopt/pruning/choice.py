@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnxopt import graph
 from onnxopt.base import Context
 from onnxopt.coupling import couple, cut
+from onnxopt.errors import UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.layers import matrices
 from onnxopt.pruning.allocate import allocate, uniform
@@ -50,6 +51,10 @@ class Request:
     steps: int = 1
     """In how many equal ratios the share is reached, each ranked and refitted anew."""
     limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"steps={self.steps}: give 1 or more")
 
 
 def shrink(model: ir.Model, found: Sequence[Candidate], gone: Gone) -> None:

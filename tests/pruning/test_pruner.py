@@ -209,3 +209,9 @@ def test_the_same_share_of_what_is_left() -> None:
             return float(sum(widths.values()))
 
     assert uniform({"gone": {0: 0.0}, "b": {8: 0.0, 4: 1.0}}, Units(), 4) == {"gone": 0, "b": 4}
+
+
+@pytest.mark.parametrize("options", [{"multiple": -3}, {"least": 1.5}, {"steps": 0}])
+def test_options_that_mean_nothing(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))):
+        onnxopt.prune(model(RESIDUAL, RESIDUAL_WEIGHTS), macs=0.5, samples=SINGLE, **options)
