@@ -20,7 +20,7 @@ import numpy as np
 from common import corpus_folder, run_measured, write_results
 
 MAGNITUDE = ("--importance", "l2", "--ratios", "uniform", "--recover", "none")
-BLOCKS = ("--multiple", "16")
+BLOCKS = ("--multiple", "16", "--ratios", "layers")
 HALVES = ("--least", "0.5", "--skip", "/te/Gather", "--ratios", "uniform")
 """Half of the heads and of the feed-forward widths: all that the goal, out of reach, may take."""
 LIMIT_S = 1800.0
@@ -52,12 +52,21 @@ CIFAR = [
 ]
 CASES = [
     *CIFAR,
+    Case("cifar10_resnet20", "macs", 0.5, 2000, 5, label="5-draws"),
     *(case._replace(draws=1, options=MAGNITUDE, label="magnitude") for case in CIFAR),
     Case("cifar10_resnet56", "latency", 1 / 1.4, 2000),
     Case("cifar10_resnet56", "latency", 1 / 1.7, 2000),
     Case("cifar10_resnet20", "latency", 0.7, 2000, 1),
     Case("resnet50", "macs", 0.5, RANDOM_IMAGES, 1),
-    Case("resnet50", "macs", 0.5, RANDOM_IMAGES, 1, (*BLOCKS, "--ratios", "layers"), "blocks"),
+    Case(
+        "resnet50",
+        "macs",
+        0.5,
+        RANDOM_IMAGES,
+        1,
+        ("--multiple", "16", "--ratios", "layers"),
+        "blocks",
+    ),
     Case("imagenet_squeezenet", "macs", 0.8, 200, 1),
     Case("imagenet_squeezenet", "macs", 0.8, 200, 1, MAGNITUDE, "magnitude"),
     Case("imagenet_mobilenetv2", "macs", 0.8, 200, 1),

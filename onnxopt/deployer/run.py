@@ -33,7 +33,7 @@ from onnxopt.io.replace import put
 from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
 from onnxopt.quantizer.run import FLOAT
-from onnxopt.quantizer.streams import split_of
+from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
 from onnxopt.target import Feeds
@@ -285,10 +285,11 @@ class _Deployment:
 
     def _judged(self) -> Samples | None:
         """Return the samples that quantizing held back, with their labels."""
-        if self._samples is None:
-            return None
+        return None if self._samples is None else self._split().judged()
+
+    def _split(self) -> Split:
         model = io.load(self._files[EXPORTED])
-        return split_of(self._samples, model, lossless.reference(), self._request.seed).judged()
+        return split_of(self._samples, model, lossless.reference(), self._request.seed)
 
     def _scored(self, judged: Samples) -> bool:
         first = next(iter(judged.labelled()), None)
@@ -322,11 +323,7 @@ class _Deployment:
         return str(Host.here())
 
     def _feeds(self) -> list[Feeds]:
-        if self._samples is None:
-            return []
-        model = io.load(self._files[EXPORTED])
-        split = split_of(self._samples, model, lossless.reference(), self._request.seed)
-        return split.held()[:_ENOUGH]
+        return [] if self._samples is None else self._split().held()[:_ENOUGH]
 
     def _way(self, chosen: str) -> tuple[str, str]:
         """Return how to open a session on the chosen file."""

@@ -43,13 +43,17 @@ def leave_out(model: ir.Model, branches: Iterable[Branch]) -> None:
     for each in branches:
         node = makers.get(each.sum.outputs[0].name)
         kept = None if node is None or node.graph is None else node.inputs[each.kept]
-        if node is None or kept is None or not graph.replaceable(node.outputs[0], kept):
-            continue
-        after = [use.node for use in node.outputs[0].uses()]
-        graph.replace(node.outputs[0], kept)
-        _remove(node)
-        for user in after:
-            _leave_out_twice(user, kept)
+        if node is not None and kept is not None and graph.replaceable(node.outputs[0], kept):
+            keep_only(node, kept)
+
+
+def keep_only(add: ir.Node, kept: ir.Value) -> None:
+    """Let one operand take the place of a sum; what only the other needed goes with it."""
+    after = [use.node for use in add.outputs[0].uses()]
+    graph.replace(add.outputs[0], kept)
+    _remove(add)
+    for user in after:
+        _leave_out_twice(user, kept)
 
 
 def _leave_out_twice(node: ir.Node, x: ir.Value) -> None:

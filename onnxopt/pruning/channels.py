@@ -164,14 +164,15 @@ class _Pruning:
         self._model.graph = thin.graph
 
     def _compare(self, whole: ir.Model, thin: ir.Model, feeds: Sequence[Feeds]) -> None:
-        wanted = telling(whole)
-        names = [value.name or "" for value in wanted]
-        found = Distance(len(names))
-        now = [next(v for v in _values(thin) if v.name == name) for name in names]
+        wanted, now = telling(whole), telling(thin)
+        found = Distance(len(wanted))
         with self._context.open(whole, wanted) as one, self._context.open(thin, now) as other:
             for each in feeds:
                 before, after = one.run(each), other.run(each)
-                found.add([before[name] for name in names], [after[name] for name in names])
+                found.add(
+                    [before[value.name or ""] for value in wanted],
+                    [after[value.name or ""] for value in now],
+                )
         if found.value > _SAME:
             raise VerificationError(
                 f"without its channels the model computes something else (a share of "
@@ -217,12 +218,6 @@ class _Pruning:
             elif group.name in gone and group.name not in self._costs:
                 over = [f"{name} takes statistics over it" for name in group.normalised[:1]]
                 yield group.name, (*over, "weights that several layers share read it, or none")[0]
-
-
-def _values(model: ir.Model) -> Iterator[ir.Value]:
-    yield from model.graph.inputs
-    for node in model.graph:
-        yield from node.outputs
 
 
 def _mask(thin: ir.Model, found: Sequence[Candidate], gone: Gone) -> dict[str, np.ndarray]:

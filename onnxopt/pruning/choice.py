@@ -107,10 +107,11 @@ class Choice:
         gone: Gone,
     ) -> tuple[list[Ranked], dict[str, int] | None]:
         """Rank candidates and find widths that reach the target; None where none do."""
-        probes, count = self._effort(found, feeds)
+        scarce = self._scarce(found, feeds)
+        probes, count = self._effort(found, feeds, scarce=scarce)
         tried = {one.name: _spread(one.widths, probes) for one in found}
         ranking = Ranking(self._model, self._context, self._request.importance, tried)
-        spared = count if self._scarce(found, feeds) and len(feeds) >= SPARED else 0
+        spared = count if scarce and len(feeds) >= SPARED else 0
         ranked = ranking.run(found, feeds[spared:], gone)
         if self._request.ratios == "outputs":
             Probing(self._model, self._context, feeds[:count]).run(ranked)
@@ -119,7 +120,9 @@ class Choice:
                 one.costs = one.losses()
         return ranked, self._widths(ranked, before, wanted, gone)
 
-    def _effort(self, found: Sequence[Candidate], feeds: Sequence[Feeds]) -> tuple[int, int]:
+    def _effort(
+        self, found: Sequence[Candidate], feeds: Sequence[Feeds], *, scarce: bool
+    ) -> tuple[int, int]:
         """Return how many widths of each group are probed, and on how many feeds."""
         if self._request.ratios != "outputs":
             return 0, 0
@@ -130,7 +133,7 @@ class Choice:
             count = int(2 * WORK / max(macs * len(found) * probes, 1.0))
             if count >= min(most, math.ceil(FEWEST / batch)):
                 break
-        if self._scarce(found, feeds):
+        if scarce:
             most = min(most, len(feeds) // SPARED or len(feeds))
         return probes, min(max(count, 1), most)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from onnxopt import graph
+from onnxopt.pruning.branches import keep_only
 from onnxopt.segments import reads
 
 
@@ -27,8 +28,7 @@ class Block:
 
     def leave_out(self) -> None:
         """Take the block out of the graph."""
-        graph.replace(self.output, self.kept)
-        graph.remove_dead([self.add])
+        keep_only(self.add, self.kept)
 
 
 def blocks(model: ir.Model, least: int) -> Iterator[Block]:
@@ -41,8 +41,8 @@ def blocks(model: ir.Model, least: int) -> Iterator[Block]:
         for kept, made in ((one, other), (other, one)):
             if kept is None or made is None or not _shaped(kept, node.outputs[0]):
                 continue
-            inside = _between(kept, made, places)
-            nodes = _only_for(node, inside)
+            needed = set(graph.needed_by(node))
+            nodes = [inner for inner in _between(kept, made, places) if inner in needed]
             if any(_weighs(inner, least) for inner in nodes):
                 yield Block(add=node, kept=kept, nodes=tuple(nodes))
 
@@ -69,17 +69,6 @@ def _between(kept: ir.Value, made: ir.Value, places: dict[ir.Node, int]) -> list
             if value is not kept:
                 pending.append(value)
     return sorted(found, key=lambda node: -places[node]) if met else []
-
-
-def _only_for(add: ir.Node, nodes: list[ir.Node]) -> list[ir.Node]:
-    """Return those of the nodes that nothing needs once the sum is gone."""
-    gone = {add}
-    for node in nodes:
-        used = (use.node for value in node.outputs for use in value.uses())
-        seen = any(value.is_graph_output() for value in node.outputs)
-        if not seen and all(user in gone for user in used):
-            gone.add(node)
-    return [node for node in nodes if node in gone]
 
 
 def _weighs(node: ir.Node, least: int) -> bool:

@@ -31,6 +31,7 @@ from tests.pruning.tools import (
     FORWARD,
     FORWARD_WEIGHTS,
     INNER,
+    OUTER,
     RESIDUAL,
     RESIDUAL_WEIGHTS,
     context,
@@ -226,6 +227,26 @@ def test_a_branch_that_does_little_goes_as_a_whole(recover: Recover) -> None:
     assert "Add" not in {node.op_type for node in thin.graph}
     assert sum(node.op_type == "Relu" for node in thin.graph) == 1
     assert energy(EXACT(made, OTHERS), EXACT(thin, OTHERS)) < 1e-4
+
+
+def test_a_branch_may_end_before_the_shares() -> None:
+    text = RESIDUAL.replace("p = GlobalAveragePool(rz)", "p = GlobalAveragePool(r0)")
+    text = text.replace(
+        "y = Gemm <transB = 1> (f, w3, b3)",
+        """t = Gemm <transB = 1> (f, w3, b3)
+      [inner] h = Gemm <transB = 1> (f, w4, b4)
+      rh = Relu(h)
+      [outer] u = Gemm <transB = 1> (rh, w5)
+      v = Add(t, u)
+      y = Softmax(v)""",
+    )
+    more = weights({"w4": (24, OUTER), "b4": (24,), "w5": (5, 24)}, seed=3)
+    made = read(text, RESIDUAL_WEIGHTS | more | {"w5": more["w5"] * np.float32(1e-3)})
+    limits = Limits(only=("inner",), least=0.5, branches=True)
+    thin, outcome = pruned(made, IMAGES, 0.3, of="params", limits=limits)
+    assert {group.name: group.after for group in outcome.groups} == {"inner": 0}
+    assert not {"u", "v"} & {value.name for node in thin.graph for value in node.outputs}
+    assert energy(EXACT(made, OTHERS), EXACT(thin, OTHERS)) < 1e-3
 
 
 def test_a_branch_that_does_much_stays() -> None:
