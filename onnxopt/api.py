@@ -255,6 +255,8 @@ def profile(
     samples: Path | str | None = None,
     provider: str = "cpu",
     threads: int = 0,
+    batch: int | None = None,
+    shapes: Sequence[str] = (),
     runs: int | None = None,
     budget: float = 10.0,
     peaks: bool = True,
@@ -264,7 +266,9 @@ def profile(
 
     Every model runs in processes of its own, with the runtime's profiler and without it, block by
     block; times are in seconds a run, and what recording adds to them is measured and taken off.
-    ``budget`` is in seconds a model, ``runs`` are the recorded ones of each process. ``peaks``
+    Without ``samples`` feeds are made up, of ``batch`` rows and ``shapes`` such as ``ids=1,128``;
+    the report says what they are. ``budget`` is in seconds a model, ``runs`` are the recorded ones
+    of each process. ``peaks``
     measures what the machine reaches, so that the report can say what could be gained. Print the
     report to read it; ``report.save_html`` makes a page of it. A model that fails is told in its
     part.
@@ -279,6 +283,8 @@ def profile(
             [_file(each, number, stack) for number, each in enumerate(models)],
             provider=provider,
             threads=threads,
+            batch=batch,
+            shapes=(shapes,) if isinstance(shapes, str) else shapes,
             samples=None if samples is None else Path(samples),
             effort=ProfileEffort(budget_s=budget, runs=runs, peaks=peaks),
             seed=seed,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from onnxopt.report import Report
 
 _WIDTH = 100
-_UNITS = ("B", "KB", "MB", "GB", "TB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def bytes_text(count: float) -> str:

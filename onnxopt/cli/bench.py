@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
 from onnxopt.cli import bench_options as options
+from onnxopt.cli.verdicts import NO, TROUBLE, trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +66,7 @@ def bench(
         force=force,
         seed=seed,
     )
-    with bar("starting") as show:
+    with trouble() if against is not None else contextlib.nullcontext(), bar("starting") as show:
         report = request.run(progress=show, tell=_warn)
     if report.interrupted and not any(row.runs for row in report.rows):
         raise KeyboardInterrupt  # nothing to show, and a kept run is not to be lost to it
@@ -72,8 +74,19 @@ def bench(
     _show(report, as_json=as_json)
     if report.interrupted:
         raise KeyboardInterrupt
-    if any(row.error is not None for row in report.rows) or (against and report.slower):
-        raise typer.Exit(1)
+    status = _status(report, gate=against is not None)
+    if status:
+        raise typer.Exit(status)
+
+
+def _status(report: BenchReport, *, gate: bool) -> int:
+    """Return 1 where a model failed; of a gate 1 where it is slower, 2 where nothing is known."""
+    failed = any(row.error is not None for row in report.rows)
+    if not gate:
+        return int(failed)
+    if report.slower:
+        return NO
+    return TROUBLE if failed or any(row.outcome == "unknown" for row in report.rows) else 0
 
 
 def _warn(fault: str) -> None:

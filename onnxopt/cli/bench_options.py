@@ -66,7 +66,7 @@ Save = Annotated[
 Html = Annotated[Path | None, typer.Option(help="Write a page with plots and tables.")]
 Against = Annotated[
     Path | None,
-    typer.Option(help="A kept run: exit status 1 if the model is slower than it, for CI."),
+    typer.Option(help="A kept run: exit status 1 if slower than it, 2 if none can tell, for CI."),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Give verdicts on a busy machine, or another one, too.")

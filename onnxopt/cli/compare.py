@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from onnxopt.cli.verdicts import NO, trouble
+
 if TYPE_CHECKING:
     from onnxopt.comparison.report import CompareReport
     from onnxopt.comparison.run import Request
@@ -52,7 +54,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file too.")] = None,
 ) -> None:
-    """Compare the numbers of two models; status 0 within bounds, 1 outside, 2 usage."""
+    """Compare the numbers of two models; status 0 within bounds, 1 outside, 2 trouble."""
     from onnxopt._startup import import_onnx_ir
 
     import_onnx_ir()
@@ -82,13 +84,14 @@ def _compared(request: Request, html: Path | None) -> CompareReport:
     from onnxopt.comparison.run import compare
     from onnxopt.page import check
 
-    if html is not None:
-        check(html)
-    with bar("opening") as show:
-        report = compare(request, lambda text: show(0.0, text))
-    if html is not None:
-        page_of(report).save(html)
-    return report
+    with trouble():
+        if html is not None:
+            check(html)
+        with bar("opening") as show:
+            report = compare(request, lambda text: show(0.0, text))
+        if html is not None:
+            page_of(report).save(html)
+        return report
 
 
 def _show(report: CompareReport, *, as_json: bool) -> None:
@@ -99,4 +102,4 @@ def _show(report: CompareReport, *, as_json: bool) -> None:
 
         report.render(Paper(sys.stdout))
     if not report.within:
-        raise typer.Exit(1)
+        raise typer.Exit(NO)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-TROUBLE = 2
-"""The exit status where a model cannot be read: 0 and 1 say whether two differ, as of diff(1)."""
+from onnxopt.cli.verdicts import NO, trouble
 
 
 def diff(
@@ -27,23 +26,19 @@ def diff(
     import_onnx_ir()
     from onnxopt.difference import difference
     from onnxopt.difference.page import page_of
-    from onnxopt.errors import OnnxoptError
     from onnxopt.io import load
     from onnxopt.page import check
     from onnxopt.render import Paper
 
-    try:
+    with trouble():
         if html is not None:
             check(html)
         found = difference(load(first), load(second), (str(first), str(second)))
         if html is not None:
             page_of(found).save(html)
-    except OnnxoptError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(TROUBLE) from error
     if as_json:
         typer.echo(found.to_json())
     else:
         found.render(Paper(sys.stdout), stat=stat)
     if not found.equal:
-        raise typer.Exit(1)
+        raise typer.Exit(NO)

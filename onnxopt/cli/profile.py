@@ -11,6 +11,19 @@ import typer
 if TYPE_CHECKING:
     from onnxopt.profiling import ProfileReport
 
+Batch = Annotated[
+    int | None, typer.Option(min=1, help="Rows of a batch, for models that leave it open.")
+]
+Shapes = Annotated[
+    list[str] | None, typer.Option(help="An input's shape, x=1,3,224,224; repeatable.")
+]
+Samples = Annotated[
+    Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
+]
+Runs = Annotated[
+    int | None, typer.Option(min=8, help="Recorded runs a process; by default some 400 ms.")
+]
+
 
 def profile(
     model: Annotated[Path, typer.Argument(help="The model.")],
@@ -23,13 +36,11 @@ def profile(
     threads: Annotated[
         int, typer.Option(min=0, help="Threads, at most the CPUs; 0 is one per physical core.")
     ] = 0,
-    samples: Annotated[
-        Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
-    ] = None,
+    batch: Batch = None,
+    shape: Shapes = None,
+    samples: Samples = None,
     top: Annotated[int, typer.Option(min=0, help="Nodes to print.")] = 12,
-    runs: Annotated[
-        int | None, typer.Option(min=8, help="Recorded runs a process; by default some 400 ms.")
-    ] = None,
+    runs: Runs = None,
     budget: Annotated[
         float, typer.Option(min=1.0, help="Seconds a model; one pair of processes is started.")
     ] = 10.0,
@@ -58,6 +69,8 @@ def profile(
             models,
             provider=provider,
             threads=threads,
+            batch=batch,
+            shapes=shape or (),
             samples=samples,
             effort=effort,
             seed=seed,

@@ -14,6 +14,8 @@ from onnxopt.base import Observer, Pass
 
 _PATIENCE = 1.0
 """Seconds that pass in silence."""
+_BETWEEN = 30.0
+"""Seconds between lines where no terminal shows a bar."""
 
 
 class Progress(Observer):
@@ -54,12 +56,12 @@ Show = Callable[[float, str], None]
 
 @contextlib.contextmanager
 def bar(text: str) -> Iterator[Show]:
-    """Show a bar on standard error where that is a terminal; elsewhere what it is told is lost.
+    """Show a bar on standard error where that is a terminal; elsewhere a line now and then.
 
     ``with bar("starting") as show: show(0.5, "half of it")``.
     """
     if not sys.stderr.isatty():
-        yield _silent
+        yield _lines(sys.stderr)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -75,5 +77,15 @@ def bar(text: str) -> Iterator[Show]:
         yield show
 
 
-def _silent(share: float, text: str) -> None:
-    del share, text
+def _lines(stream: TextIO) -> Show:
+    """Return what writes a line each half a minute, so that a log shows that work goes on."""
+    last = time.monotonic()
+
+    def show(share: float, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _BETWEEN:
+            last = time.monotonic()
+            stream.write(f"{100 * share:.0f} %: {text}\n")
+            stream.flush()
+
+    return show

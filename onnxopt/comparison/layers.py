@@ -41,6 +41,8 @@ class Layer:
     cosine: float
     above: float
     """The least ratio of the nearest of these tensors that it is computed from; inf for inputs."""
+    direct: bool
+    """Whether all that its node reads was compared, or is an input or a weight."""
     doubtful: bool
     """Only the name or only the place makes it a pair, and all that is computed from it is much
     better: likely the two are not the same, as where an operator was folded into the one before it.
@@ -162,14 +164,19 @@ def _told(
     sure = frozenset(id(pair.one) for pair in pairs if pair.sure)
     doubtful = _doubtful(model, energies, sure)
     worst: dict[int, float] = {}
+    compared: set[int] = set()
     for place, node in enumerate(model.graph):
-        above = min((worst.get(id(value), math.inf) for value in reads(node)), default=math.inf)
+        read = list(reads(node))
+        above = min((worst.get(id(value), math.inf) for value in read), default=math.inf)
+        direct = all(value.producer() is None or id(value) in compared for value in read)
         for value in node.outputs:
             energy = energies.get(id(value))
             if energy is None or not energy.elements:
                 worst[id(value)] = above
                 continue
             worst[id(value)] = above if id(value) in doubtful else _ratio(energy)
+            if id(value) not in doubtful:
+                compared.add(id(value))
             yield Layer(
                 name=value.name or "",
                 other=others[id(value)].name or "",
@@ -178,6 +185,7 @@ def _told(
                 sqnr=energy.sqnr,
                 cosine=energy.cosine,
                 above=above,
+                direct=direct,
                 doubtful=id(value) in doubtful,
             )
 

@@ -37,8 +37,10 @@ def metric_of(text: str, output: str | None = None) -> Metric:
         return _BUILT_IN[text](output)
     module, colon, name = text.partition(":")
     if not colon:
-        hint = nearest(text, tuple(_BUILT_IN)) or f"; there are {', '.join(_BUILT_IN)}"
-        raise UsageError(f"unknown metric '{text}'{hint}, or 'module:function' of your own")
+        raise UsageError(
+            f"unknown metric '{text}'{nearest(text, _BUILT_IN) or '.'} There are "
+            f"{', '.join(_BUILT_IN)}, and 'module:function' of your own"
+        )
     found = getattr(_imported(module), name, None)
     if not callable(found):
         raise UsageError(f"metric '{text}': the module has no function '{name}'")

@@ -101,10 +101,15 @@ def parting_lines(parting: Parting) -> list[str]:
 
 
 def _fall(layer: Layer) -> str:
-    above = (
-        "what it reads is equal" if layer.above == math.inf else f"{layer.above:.1f} dB above it"
-    )
-    return f"SQNR {ratio(layer)}, {above}"
+    return f"SQNR {ratio(layer)}, {_above(layer)}"
+
+
+def _above(layer: Layer) -> str:
+    if layer.above < math.inf:
+        return f"{layer.above:.1f} dB above it"
+    if layer.direct:
+        return "what it reads is equal"
+    return "equal as far up as tensors could be matched"
 
 
 def ratio(layer: Layer) -> str:

@@ -64,7 +64,7 @@ def _extra(extra: str, names: list[str], there: set[str]) -> Finding:
         return Finding(topic="extras", severity="ok", text=f"{extra}: {', '.join(names)}")
     return Finding(
         topic="extras",
-        severity="ok" if len(absent) == len(names) else "note",
+        severity="note",
         text=f"{extra}: {', '.join(absent)} not installed",
         remedy=f'pip install "onnxopt[{extra}]"',
     )

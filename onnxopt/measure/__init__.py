@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.host import Host
-from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored
+from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored, told
 from onnxopt.measure.intervals import estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.records import Group, Inputs, Record, Variant
@@ -86,7 +86,8 @@ def _group(
                 raise
             members = [dataclasses.replace(member, fault=str(error)) for member in members]
     with stored(feeds) as path:
-        yield Group([Record(member) for member in members], path, len(feeds))
+        said = told(feeds, given=given is not None) if feeds else ""
+        yield Group([Record(member) for member in members], path, len(feeds), fed=said)
 
 
 class _Session:
@@ -158,7 +159,7 @@ class _Session:
             return None
         _, best = min(found, key=lambda pair: pair[0])
         records = [Record(group.baseline.variant), Record(best.variant)]
-        return Group(records, group.feeds, group.count)
+        return Group(records, group.feeds, group.count, fed=group.fed)
 
     def _precise(self, groups: list[Group]) -> bool:
         """Say whether all that is to be told is known as well as was wanted."""

@@ -45,6 +45,28 @@ def feeds_for(
     return [_made_up(variant, timeout_s, seed)]
 
 
+def told(feeds: Sequence[Feeds], *, given: bool) -> str:
+    """Say what a measurement ran on: how many samples, of which shapes, and whether made up."""
+    names = list(feeds[0])
+    shapes = ", ".join(f"{name} {_extents([feed[name] for feed in feeds])}" for name in names[:4])
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    if not names:
+        return "the model takes no inputs"
+    if given:
+        return f"on {len(feeds)} sample{'s' * (len(feeds) != 1)}: {shapes}{more}"
+    return f"the inputs are made up: {shapes}{more}; --shape and --samples give others"
+
+
+def _extents(arrays: Sequence[np.ndarray]) -> str:
+    """Return type and shape of arrays; where they differ, the smallest and the largest extent."""
+    first = arrays[0]
+    if len({array.ndim for array in arrays}) > 1:
+        return f"{first.dtype} of several ranks"
+    ends = [(min(sizes), max(sizes)) for sizes in zip(*(a.shape for a in arrays), strict=True)]
+    shape = ",".join(str(low) if low == high else f"{low} to {high}" for low, high in ends)
+    return f"{first.dtype}[{shape}]"
+
+
 def _made_up(variant: Variant, timeout_s: float, seed: int) -> Feeds:
     """Make up feeds that a variant accepts, in a process that may crash.
 

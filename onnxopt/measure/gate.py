@@ -44,12 +44,12 @@ def against(
     variants = variants_of([model], matrix)
     old = [_match(saved, variant) for variant in variants]
     models = {row.model for row in old}
-    if len(models) == 1 and saved.at_hand(old[0]):
+    same = model_hash(model) in {saved.hashes.get(str(former)) for former in models}
+    if len(models) == 1 and saved.at_hand(old[0]) and not same:
         (former,) = models
-        if model_hash(model) != saved.hashes[str(former)]:
-            report = measure(variants_of([former, model], matrix))
-            note = f"{former} is as it was in {saved.path}: both were measured now, side by side"
-            return dataclasses.replace(report, notes=(note, *report.notes))
+        report = measure(variants_of([former, model], matrix))
+        note = f"{former} is as it was in {saved.path}: both were measured now, side by side"
+        return dataclasses.replace(report, notes=(note, *report.notes))
     report = measure([dataclasses.replace(variant, group=variant.label) for variant in variants])
     doubt = _other_machine(saved, report) or (BUSY if report.quiet.hopeless else None)
     rows = [
@@ -57,7 +57,7 @@ def against(
         for row, former in zip(report.rows, old, strict=True)
     ]
     return dataclasses.replace(
-        report, rows=tuple(rows), notes=(*report.notes, *_notes(saved, report))
+        report, rows=tuple(rows), notes=(*report.notes, *_notes(saved, report, same=same))
     )
 
 
@@ -131,10 +131,15 @@ def _across(row: Row, old: OldRow, doubt: str | None, *, force: bool) -> Row:
     )
 
 
-def _notes(saved: Saved, report: BenchReport) -> list[str]:
+def _notes(saved: Saved, report: BenchReport, *, same: bool) -> list[str]:
+    remark = (
+        "the model is the very one of that run"
+        if same
+        else "keep the old model where it was for a sharper answer"
+    )
     found = [
         f"compared with the figures in {saved.path}, not side by side: {100 * BETWEEN_RUNS:.1f} % "
-        "from run to run are allowed for; keep the old model where it was for a sharper answer"
+        f"from run to run are allowed for; {remark}"
     ]
     old, new = saved.host.get("versions", {}), report.host.versions
     for name in sorted(old.keys() | new.keys()):

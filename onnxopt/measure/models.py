@@ -61,7 +61,7 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
     if not models:
         return []
     baseline = load(models[0]).graph.inputs
-    faults = [None, *(_fault(path, baseline) for path in models[1:])]
+    faults = [None, *(_fault(path, baseline, models[0]) for path in models[1:])]
     if len(models) > 1 and None not in faults[1:]:
         raise ModelError(faults[1])
     named = list(zip(labels(models), models, faults, strict=True))
@@ -97,32 +97,32 @@ def _place(provider: str, threads: int, inputs: Inputs, matrix: Matrix) -> str:
     return ", ".join(parts)
 
 
-def _fault(path: Path, baseline: Sequence[ir.Value]) -> str | None:
+def _fault(path: Path, baseline: Sequence[ir.Value], first: Path) -> str | None:
     """Say why a model cannot be compared with the first; None when it can."""
     try:
         inputs = load(path).graph.inputs
     except ModelError as error:
         return str(error)
-    problem = _misfit(inputs, baseline)
+    problem = _misfit(inputs, baseline, str(first))
     return problem and f"{path}: {problem}; compare models with the same inputs"
 
 
-def _misfit(inputs: Sequence[ir.Value], baseline: Sequence[ir.Value]) -> str | None:
+def _misfit(inputs: Sequence[ir.Value], baseline: Sequence[ir.Value], called: str) -> str | None:
     """Say what keeps the feeds of the first model from fitting another one."""
     mine = {value.name: value for value in inputs}
     first = {value.name: value for value in baseline}
     for name, value in first.items():
         if name not in mine and not value.is_initializer():
-            return f"has no input '{name}', which the first model has"
+            return f"has no input '{name}', which {called} has"
     for name, value in mine.items():
         other = first.get(name)
         if other is None:
             if not value.is_initializer():
-                return f"has an input '{name}', which the first model has not"
+                return f"has an input '{name}', which {called} has not"
         elif None not in (value.dtype, other.dtype) and value.dtype != other.dtype:
-            return f"input '{name}' is {value.dtype}, and {other.dtype} in the first model"
+            return f"input '{name}' is {value.dtype}, and {other.dtype} in {called}"
         elif not _alike(value, other):
-            return f"input '{name}' is {value.shape}, and {other.shape} in the first model"
+            return f"input '{name}' is {value.shape}, and {other.shape} in {called}"
     return None
 
 

@@ -57,7 +57,7 @@ def _outcome(page: Page, report: BenchReport) -> None:
     page.tiles([_tile(row) for row in measured[:_TILES]])
     for row in report.rows:
         if row.error is not None:
-            page.say("problem", f"{row.label}: {row.error}")
+            page.say("problem", row.problem)
         elif row.verdict:
             page.say(_KINDS.get(row.outcome, "note"), f"{row.label}: {row.verdict}")
         for place in row.fallbacks:

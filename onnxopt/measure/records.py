@@ -154,6 +154,8 @@ class Group:
     disturbed: int = 0
     """Rounds that other processes disturbed."""
     rounds: int = 0
+    fed: str = ""
+    """What the samples are, in words."""
 
     def __post_init__(self) -> None:
         """Give the baseline a twin where there are rivals."""
@@ -177,7 +179,8 @@ class Group:
         """Whether nothing is left to measure, or to compare after a first launch."""
         alive = sum(record.error is None for record in self.records)
         started = any(record.launches for record in self.records)
-        return alive == 0 or (started and alive < min(len(self.records), 2))
+        able = sum(record.variant.fault is None for record in self.records)
+        return alive == 0 or (started and alive < min(able, 2))
 
     def ratios(self, record: Record) -> list[Rows]:
         """Return a variant's ratios to the baseline, by each of the two that stand for it."""

@@ -46,9 +46,9 @@ def warnings(groups: list[Group], quiet: Quiet, host: Host) -> list[str]:
 
 def notes(groups: list[Group], effort: Effort, seconds: float) -> list[str]:
     """Return what else a reader should know."""
-    found = []
+    found = list(dict.fromkeys(group.fed for group in groups if group.fed))
     launches = max(len(record.opens) for group in groups for record in group.records)
-    few = effort.launches is None and launches <= LEAST_LAUNCHES
+    few = effort.launches is None and launches == LEAST_LAUNCHES
     if few and seconds > 1.1 * effort.budget_s:
         found.append(
             f"took {seconds:.1f} s, beyond the budget of {effort.budget_s:g} s: "

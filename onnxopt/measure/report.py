@@ -75,6 +75,12 @@ class Row:
     verdict: str = ""
     """The outcome in words."""
 
+    @property
+    def problem(self) -> str:
+        """What went wrong, with the name of what it went wrong with."""
+        named = str(self.error).startswith((f"{self.label}: ", f"{self.model}: "))
+        return str(self.error) if named else f"{self.label}: {self.error}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchReport:

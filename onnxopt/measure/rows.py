@@ -39,7 +39,8 @@ class Reading:
 
     def noise(self, group: Group) -> Estimate | None:
         """Estimate the logarithm of the baseline's time over its own."""
-        if group.twin is None:
+        rivals = any(record.error is None for record in group.records[1:])
+        if group.twin is None or not rivals:
             return None
         return estimate(*group.twin.against(group.baseline), looks=self.looks)
 

@@ -21,7 +21,7 @@ def render(report: BenchReport, paper: Paper) -> None:
     paper.line()
     for row in report.rows:
         if row.error is not None:
-            paper.line(f"{row.label}: {row.error}")
+            paper.line(row.problem)
         elif row.verdict:
             paper.line(f"{row.label}: {row.verdict}")
         for place in row.fallbacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 import time
@@ -48,13 +49,15 @@ def profile(
     effort: Effort | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    fed: str = "",
 ) -> ProfileReport:
-    """Profile one model, or two side by side, on the same feeds.
+    """Profile one model, or two side by side, on the same feeds; ``fed`` says what those are.
 
     A model that fails is reported and the other goes on. Ctrl-C ends it early, and what was
     recorded until then is reported. Raises BackendError for a target that cannot record.
     """
-    return _Profiling(variants, feeds, effort or Effort(), seed, progress or _silent).report()
+    found = _Profiling(variants, feeds, effort or Effort(), seed, progress or _silent).report()
+    return dataclasses.replace(found, fed=fed)
 
 
 def _silent(share: float, text: str) -> None:

@@ -163,6 +163,8 @@ class ProfileReport:
     seconds: float
     seed: int
     interrupted: bool
+    fed: str = ""
+    """What the models ran on, in words."""
 
     def to_dict(self) -> Mapping[str, object]:
         """Return the report as plain values."""

@@ -169,6 +169,7 @@ def peaks_text(peaks: Peaks) -> str:
 def remarks(report: ProfileReport) -> list[str]:
     """Return warnings, then notes."""
     told = [f"warning: {warning}" for warning in report.warnings]
+    told += [f"note: {report.fed}"] if report.fed else []
     for model in report.models:
         told += [f"note: {model.label}: {note}" for note in model.notes]
     if any(row.device_s for model in report.models for row in model.nodes):

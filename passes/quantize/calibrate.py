@@ -20,7 +20,7 @@ class Calibrate(Pass):
     """Run the model on samples and write on each value the range of numbers to keep exact.
 
     Ranges are metadata of the values of the main graph, so a calibrated model can be kept and
-    quantized several times. Memory is that of one inference that returns the values, and 128 KB a
+    quantized several times. Memory is that of one inference that returns the values, and 128 kB a
     value for ``percentile``, ``entropy`` and ``mse``, whatever the number of samples.
     """
 

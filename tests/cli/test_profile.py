@@ -25,6 +25,7 @@ def test_a_profile(onnxopt: Command, file: Path, tmp_path: Path) -> None:
     assert (said.status, said.err) == (0, "")
     assert said.out.startswith(f"{file.name} on cpu{{threads=1}}: ")
     assert "more, " in said.out
+    assert "note: the inputs are made up: x float32[" in said.out
     assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
@@ -36,6 +37,7 @@ def test_a_profile(onnxopt: Command, file: Path, tmp_path: Path) -> None:
         (["--samples", "no/such/folder"], 1, "no/such/folder"),
         (["--html", "no/such/folder/page.html"], 2, "no/such/folder"),
         (["--runs", 2], 2, "--runs"),
+        (["--shape", "x=1,3", "--shape", "x=2,3"], 2, "each input's shape once"),
     ],
 )
 def test_what_is_asked_for_is_wrong(

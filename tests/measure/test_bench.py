@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_two_models_are_compared(path: Path) -> None:
     assert first.peak_bytes > 10**7
     assert not report.interrupted
     assert first.backend == "cpu{threads=1}"
-    assert report.notes == ()
+    (note,) = report.notes
+    assert note.startswith("the inputs are made up: x float32[1,64];")
     assert told == sorted(told)
     assert (first.provider, first.threads, second.baseline) == ("cpu", 1, "a")
     assert len(first.sample) == min(first.runs, 200)
@@ -122,6 +124,17 @@ def test_a_failing_baseline_leaves_the_others_latency() -> None:
     assert report.rows[1].ratio is None
 
 
+def test_what_is_left_of_several_is_measured_like_one() -> None:
+    told = dataclasses.replace(fake(), label="b", fault="/models/b.onnx: is no model")
+    report = bench([fake(), told], feeds=FEEDS, effort=QUICK)
+    alone, other = report.rows
+    assert alone.launches == QUICK.launches
+    assert alone.noise is None
+    assert other.problem == "b: /models/b.onnx: is no model"
+    assert dataclasses.replace(other, model="/models/b.onnx").problem == told.fault
+    assert len(report.notes) == 1  # on what it ran, and nothing about a budget
+
+
 def test_an_interrupt_keeps_what_was_measured() -> None:
     seen: list[str] = []
 
@@ -159,7 +172,8 @@ def test_absurdly_many_threads_are_refused() -> None:
 
 def test_a_budget_that_was_too_small_is_told() -> None:
     effort = Effort(budget_s=0.1, blocks=3, block_s=0.004, warm_s=0.05, timeout_s=30)
-    (note,) = bench([fake()], feeds=FEEDS, effort=effort).notes
+    fed, note = bench([fake()], feeds=FEEDS, effort=effort).notes
+    assert fed == "on 2 samples: x float32[1 to 2,64]"
     assert "beyond the budget of 0.1 s: five processes a model" in note
 
 
@@ -185,8 +199,8 @@ def test_models_are_looked_at_first(path: Path, tmp_path: Path) -> None:
     [
         (ir.DataType.FLOAT, (2, WIDTH), None),
         (ir.DataType.FLOAT16, ("N", WIDTH), "is FLOAT16, and FLOAT in"),
-        (ir.DataType.FLOAT, ("N", 1, WIDTH), "and [N,64] in the first model"),
-        (ir.DataType.FLOAT, ("N", 3), "and [N,64] in the first model"),
+        (ir.DataType.FLOAT, ("N", 1, WIDTH), "and [N,64] in {first}"),
+        (ir.DataType.FLOAT, ("N", 3), "and [N,64] in {first}"),
     ],
 )
 def test_inputs_must_fit_the_first_models(
@@ -199,7 +213,7 @@ def test_inputs_must_fit_the_first_models(
     if problem is None:
         assert variant.fault is None
     else:
-        assert problem in (variant.fault or "")
+        assert problem.format(first=path) in (variant.fault or "")
 
 
 def test_nothing_to_measure_is_a_usage_error() -> None:

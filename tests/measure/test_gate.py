@@ -138,6 +138,7 @@ def test_a_model_that_was_held_to_itself_is_one_model(old: Path) -> None:
     twice = dataclasses.replace(saved, rows=saved.rows * 2)
     found = against(twice, old, Matrix(), lambda vs: report(vs, 10), force=False)
     assert found.rows[0].outcome == "same"
+    assert found.notes[-1].endswith("the model is the very one of that run")
 
 
 def test_other_conditions_are_an_error_that_names_them(old: Path) -> None:
@@ -202,7 +203,7 @@ def test_the_command_keeps_a_run_and_fails_for_a_slower_model(
     said = onnxopt("bench", old, "--threads", 1, "--budget", "1s", "--save", run)
     assert said.status == 0, said.err
     wrong = onnxopt("bench", new, "--against", run)
-    assert wrong.status == 1
+    assert wrong.status == 2
     assert "no run on cpu;" in wrong.error
     told = json.loads(run.read_text("utf-8"))
     median = told["rows"][0]["median"]
@@ -213,3 +214,6 @@ def test_the_command_keeps_a_run_and_fails_for_a_slower_model(
     slower = onnxopt(*arguments)
     assert slower.status == 1
     assert "slower by" in slower.out
+    untold = onnxopt(*arguments[:-1], "--seed", 5)
+    assert untold.status == 2
+    assert "on other feeds" in untold.out or "too busy" in untold.out

@@ -12,8 +12,9 @@ from onnxopt.backends.cpu import Cpu
 from onnxopt.backends.cuda import Cuda
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.measure import Effort, Inputs, Variant, bench
-from onnxopt.measure.feeding import feeds_for
+from onnxopt.measure.feeding import feeds_for, told
 from onnxopt.measure.models import Matrix, variants_of
+from onnxopt.target import Feeds
 from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake
 
@@ -151,3 +152,13 @@ def test_cuda_is_compared_with_its_buffers_bound_and_a_graph(
     assert [v.backend for v in found] == [Cuda(), Cuda(io_binding=True), Cuda(cuda_graph=True)]
     assert len({v.group for v in found}) == 1
     assert [v.label for v in found] == [f"model.onnx, {provider}" for provider in providers]
+
+
+def test_what_a_measurement_ran_on_is_told() -> None:
+    rows: list[Feeds] = [
+        {"x": np.zeros((1, n), np.int64), "y": np.zeros(3, np.float32)} for n in (5, 9)
+    ]
+    assert told(rows, given=True) == "on 2 samples: x int64[1,5 to 9], y float32[3]"
+    assert told([{}], given=False) == "the model takes no inputs"
+    ragged: list[Feeds] = [{"x": np.zeros(2, np.int8)}, {"x": np.zeros((2, 2), np.int8)}]
+    assert told(ragged, given=True) == "on 2 samples: x int8 of several ranks"
