@@ -27,7 +27,7 @@ from onnxopt.profiling.models import profile_files
 from onnxopt.profiling.record import Effort as ProfileEffort
 from onnxopt.profiling.report import ProfileReport
 from onnxopt.report import Report
-from onnxopt.samples import Samples
+from onnxopt.samples import Given, samples_of
 from onnxopt.source import Source, source_of
 
 __all__ = [
@@ -56,7 +56,7 @@ def optimize(
     skip: Sequence[str] = (),
     shapes: Sequence[str] = (),
     opset: int | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     verify: Literal["each", "end", "off"] = "end",
     strict: bool = False,
     seed: int = 0,
@@ -93,7 +93,7 @@ def optimize_with_report(
     skip: Sequence[str] = (),
     shapes: Sequence[str] = (),
     opset: int | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     verify: Literal["each", "end", "off"] = "end",
     strict: bool = False,
     seed: int = 0,
@@ -105,7 +105,7 @@ def optimize_with_report(
         skip=(skip,) if isinstance(skip, str) else tuple(skip),
         shapes=(shapes,) if isinstance(shapes, str) else tuple(shapes),
         opset=opset,
-        samples=Path(samples) if isinstance(samples, str) else samples,
+        samples=samples_of(samples),
         verify=verify,
         strict=strict,
         seed=seed,
@@ -165,7 +165,7 @@ def compare(
     first: Source,
     second: Source,
     *,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     provider: str = "cpu",
     against_provider: str | None = None,
     optimization: Literal["off", "all"] = "off",
@@ -193,7 +193,7 @@ def compare(
         comparison.Request(
             first=source_of(first),
             second=source_of(second),
-            samples=Path(samples) if isinstance(samples, str) else samples,
+            samples=samples_of(samples),
             provider=provider,
             against_provider=against_provider,
             optimization=optimization,

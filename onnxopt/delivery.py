@@ -13,7 +13,7 @@ from onnxopt import exporter as exporting
 from onnxopt.deployer import DeployReport
 from onnxopt.exporter import ExportReport
 from onnxopt.exporter.notation import Axes
-from onnxopt.samples import Samples
+from onnxopt.samples import Given, samples_of
 
 __all__ = ["deploy", "export", "export_with_report", "session"]
 
@@ -28,7 +28,7 @@ def export(
     outputs: Sequence[str] = (),
     exporter: str | None = None,
     opset: int | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     seed: int = 0,
 ) -> ir.Model:
     """Bring a model from its framework to ONNX, compared with what the framework computes.
@@ -68,7 +68,7 @@ def export_with_report(
     outputs: Sequence[str] = (),
     exporter: str | None = None,
     opset: int | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     seed: int = 0,
 ) -> tuple[ir.Model, ExportReport]:
     """Do what ``export`` does and return the report too: what was tried, compared and mended."""
@@ -78,7 +78,7 @@ def export_with_report(
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs),
         exporter=exporter,
         opset=opset,
-        samples=Path(samples) if isinstance(samples, str) else samples,
+        samples=samples_of(samples),
         seed=seed,
     )
     return exporting.run(thing, request)
@@ -86,7 +86,7 @@ def export_with_report(
 
 def deploy(
     thing: object,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     *,
     folder: Path | str,
     inputs: Any = None,
@@ -117,7 +117,7 @@ def deploy(
     """
     request = deployer.Request(
         folder=Path(folder),
-        samples=Path(samples) if isinstance(samples, str) else samples,
+        samples=samples_of(samples),
         inputs=inputs,
         dynamic=dynamic,
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs),

@@ -8,7 +8,7 @@ import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import onnx_ir as ir
 
@@ -23,6 +23,9 @@ from onnxopt.samples import Samples
 from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
 from onnxopt.verify.repro import Repro
+
+if TYPE_CHECKING:
+    from onnxopt.contents import Contents
 
 REFERENCE = (
     "cpu{optimization=off, prepacking=false, arena=false, mem-pattern=false, spinning=false, "
@@ -104,6 +107,7 @@ class _Optimization:
         self.evaluate = reference()
         self.recorder = Recorder()
         self.before: Size | None = None
+        self.contents: Contents | None = None
         self.opset = 0
         self.samples = self._samples()
 
@@ -112,6 +116,7 @@ class _Optimization:
         path = self.source if isinstance(self.source, Path) else None
         work = Work(load=self._load, run=self._rewrite, observers=self._observers, path=path)
         outcome = run_verified(work, self._check())
+        contents = None if self.contents is None else (self.contents, _contents(outcome.model))
         report = Report(
             pipeline=str(self.pipeline),
             target=self.request.target,
@@ -120,7 +125,8 @@ class _Optimization:
             passes=list(self.recorder.records.values()),
             seconds=time.perf_counter() - started,
             verification=_verification(outcome, self.request.verify),
-            notes=[*self._raised(outcome.model), *_notes(outcome.model)],
+            contents=contents,
+            notes=[*self._raised(outcome.model), *_notes(outcome.model), *_idle(contents)],
         )
         return outcome.model, report
 
@@ -131,6 +137,7 @@ class _Optimization:
         if self.before is None:
             self.before = Size.of(model)
             self.opset = graph.opset(model)
+            self.contents = _contents(model) if self.pipeline.prunes else None
         return model
 
     def _raised(self, model: ir.Model) -> list[str]:
@@ -174,6 +181,24 @@ class _Optimization:
             strict=self.request.strict,
             repro=None if folder is None else Repro(folder=folder, pipeline=str(self.pipeline)),
         )
+
+
+def _contents(model: ir.Model) -> Contents:
+    from onnxopt.contents import Contents  # reads all weights; lossless passes need none of it
+
+    return Contents.of(model)
+
+
+def _idle(contents: tuple[Contents, Contents] | None) -> list[str]:
+    """Say so where zeros are all that was gained: they make no model faster here."""
+    if contents is None or contents[1].zeros <= contents[0].zeros:
+        return []
+    if contents[1].macs < contents[0].macs:
+        return []
+    return [
+        "zeros make the compressed file smaller and nothing faster: tensors and multiply-adds are "
+        "what they were; 'onnxopt prune' removes whole channels"
+    ]
 
 
 def _prepared(pipeline: Pipeline, model: ir.Model) -> Pipeline:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import onnx_ir as ir
 
@@ -11,14 +10,14 @@ from onnxopt import pruner, quantizer
 from onnxopt.pruner import Goal, PruneReport
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.quantizer import QuantizeReport
-from onnxopt.samples import Samples
+from onnxopt.samples import Given, samples_of
 from onnxopt.source import Source, source_of
 
 
 def quantize(
     model: Source,
     *,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     scheme: str | None = None,
     target: str = "cpu",
     only: Sequence[str] = (),
@@ -60,7 +59,7 @@ def quantize(
 def quantize_with_report(
     model: Source,
     *,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     scheme: str | None = None,
     target: str = "cpu",
     only: Sequence[str] = (),
@@ -77,7 +76,7 @@ def quantize_with_report(
     request = quantizer.Request(
         target=target,
         scheme=scheme,
-        samples=Path(samples) if isinstance(samples, str) else samples,
+        samples=samples_of(samples),
         only=(only,) if isinstance(only, str) else tuple(only),
         skip=(skip,) if isinstance(skip, str) else tuple(skip),
         compare=compare,
@@ -97,7 +96,7 @@ def prune(
     params: float | None = None,
     bytes: float | None = None,
     latency: float | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     importance: Importance = "reconstruction",
     ratios: Ratios = "outputs",
     recover: Recover = "refit",
@@ -157,7 +156,7 @@ def prune_with_report(
     params: float | None = None,
     bytes: float | None = None,
     latency: float | None = None,
-    samples: Path | str | Samples | None = None,
+    samples: Given = None,
     importance: Importance = "reconstruction",
     ratios: Ratios = "outputs",
     recover: Recover = "refit",
@@ -176,7 +175,7 @@ def prune_with_report(
     request = pruner.Request(
         goal=Goal.of_one(macs=macs, params=params, bytes=bytes, latency=latency),
         target=target,
-        samples=Path(samples) if isinstance(samples, str) else samples,
+        samples=samples_of(samples),
         importance=importance,
         ratios=ratios,
         recover=recover,

@@ -84,6 +84,11 @@ class Pipeline:
     def __str__(self) -> str:
         return _join(self.steps)
 
+    @property
+    def prunes(self) -> bool:
+        """Whether some pass takes away what the model holds."""
+        return any(step.name.startswith("prune/") for step in _flat(self.steps))
+
     def without(self, names: Sequence[str]) -> Pipeline:
         """Return the pipeline without the passes of these names; unknown names are UsageErrors.
 

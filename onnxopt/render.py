@@ -79,6 +79,11 @@ def render_report(report: Report, paper: Paper) -> None:
     """Write nodes by operator before and after, what each pass did, and how it was verified."""
     paper.table(_operators(report))
     paper.line()
+    if report.contents is not None:
+        from onnxopt.contents import content_rows
+
+        paper.table([["", "before", "after", "left"], *content_rows(*report.contents)])
+        paper.line()
     changed = [record for record in report.passes if record.changes]
     rows = [[r.name, str(r.changes), f"{r.seconds:.3f}"] for r in changed]
     paper.table([["pass", "changes", "seconds"], *rows])
@@ -100,5 +105,7 @@ def _operators(report: Report) -> list[list[str]]:
         rows.append([name, str(old or "-"), str(new or "-")])
     rows.append(["unchanged operators", str(others), str(others)])
     rows.append(["all nodes", str(before.nodes), str(after.nodes)])
-    rows.append(["weights", bytes_text(before.weight_bytes), bytes_text(after.weight_bytes)])
+    if report.contents is None:
+        sizes = before.weight_bytes, after.weight_bytes
+        rows.append(["weights", *map(bytes_text, sizes)])
     return rows

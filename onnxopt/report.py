@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Observer, Pass
 from onnxopt.ops import label
+
+if TYPE_CHECKING:
+    from onnxopt.contents import Contents
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -84,6 +87,8 @@ class Report:
     seconds: float
     verification: Verification
     """How the result was verified, what was found, and what was set aside."""
+    contents: tuple[Contents, Contents] | None
+    """What the model holds and computes before and after passes that prune it."""
     notes: list[str]
     """What kept the model from becoming smaller, where the user can do something about it."""
 

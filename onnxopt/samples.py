@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +79,25 @@ class Samples:
                 f"{path}: no samples (.npz, .npy, .pb) there; check the path of the samples"
             )
         return cls(lambda: (_sample(entry, inputs) for entry in found), len(found))
+
+
+Given = Path | str | Samples | Iterable[Feeds] | Callable[[], Iterable[Feeds]] | None
+"""What samples may be given as: a folder or file, a stream, feeds, or a function that makes them.
+"""
+
+
+def samples_of(given: Given) -> Path | Samples | None:
+    """Return a stream, or the path of one; UsageError for what is neither."""
+    if given is None or isinstance(given, Path | Samples):
+        return given
+    if isinstance(given, str):
+        return Path(given)
+    if isinstance(given, Mapping) or not (callable(given) or isinstance(given, Iterable)):
+        raise UsageError(
+            "samples: give a folder, a list of feeds {'x': array}, or a function that returns an "
+            f"iterable of them, not {type(given).__name__}"
+        )
+    return Samples.of(given)
 
 
 def _entries(path: Path) -> list[tuple[Path, ...]]:

@@ -20,11 +20,11 @@ def seconds(text: str | float) -> float:
 
 
 def share(text: str | float) -> float:
-    """Return a share of 1: ``1%`` and ``0.01`` are the same."""
+    """Return a share of 1: ``1%`` and ``0.01`` are the same; raises BadParameter for none."""
     text = str(text)
     number = _number(text.strip().removesuffix("%")) / (100 if "%" in text else 1)
     if not 0 < number < 1:
-        raise typer.BadParameter(f"'{text}' is no share; write 1% or 0.01")
+        raise typer.BadParameter(f"'{text}' is no share between 0 and 1; write 50% or 0.5")
     return number
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from onnxopt.cli import prune_options as options
-from onnxopt.cli.amounts import share
 
 if TYPE_CHECKING:
     from onnxopt.pruner import PruneReport
@@ -50,8 +49,7 @@ def prune(
     from onnxopt.pruner import Goal, Request, run
 
     _check(html)
-    shares = [_share(text) for text in (macs, params, size, latency)]
-    goal = Goal.of_one(macs=shares[0], params=shares[1], bytes=shares[2], latency=shares[3])
+    goal = Goal.of_one(macs=macs, params=params, bytes=size, latency=latency)
     with bar("optimizing") as show:
         request = Request(
             goal=goal,
@@ -82,10 +80,6 @@ def _check(html: Path | None) -> None:
         from onnxopt.page import check
 
         check(html)
-
-
-def _share(text: str | None) -> float | None:
-    return None if text is None else share(text)
 
 
 def _show(

@@ -7,14 +7,26 @@ from typing import Annotated
 
 import typer
 
+from onnxopt.cli.amounts import share
 from onnxopt.pruning import options
 
 Model = Annotated[Path, typer.Argument(help="The float model: ONNX as protobuf, text or JSON.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")]
-Macs = Annotated[str | None, typer.Option(help="Multiply-adds to be left: 0.5 or 50%.")]
-Params = Annotated[str | None, typer.Option(help="Parameters to be left.")]
-Bytes = Annotated[str | None, typer.Option("--bytes", help="Bytes of weights to be left.")]
-Latency = Annotated[str | None, typer.Option(help="Latency to be left, as measured here.")]
+Macs = Annotated[
+    float | None,
+    typer.Option(parser=share, metavar="SHARE", help="Multiply-adds to be left: 0.5 or 50%."),
+]
+Params = Annotated[
+    float | None, typer.Option(parser=share, metavar="SHARE", help="Parameters to be left.")
+]
+Bytes = Annotated[
+    float | None,
+    typer.Option("--bytes", parser=share, metavar="SHARE", help="Bytes of weights to be left."),
+]
+Latency = Annotated[
+    float | None,
+    typer.Option(parser=share, metavar="SHARE", help="Latency to be left, as measured here."),
+]
 Samples = Annotated[
     Path | None, typer.Option(help="Real inputs: a folder or file of .npz, .npy, .pb.")
 ]
@@ -22,7 +34,11 @@ Importance = Annotated[
     options.Importance, typer.Option(help="By what channels are chosen that go.")
 ]
 Ratios = Annotated[
-    options.Ratios, typer.Option(help="How much of each group goes: as it hurts least, or uniform.")
+    options.Ratios,
+    typer.Option(
+        help="How much of each group goes: what outputs or reading layers lose least by, what "
+        "matters least of all groups together, or the same of each."
+    ),
 ]
 Recover = Annotated[options.Recover, typer.Option(help="What the rest does to make up for it.")]
 Only = Annotated[

@@ -32,10 +32,10 @@ from onnxopt.host import Host
 from onnxopt.io.replace import put
 from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
-from onnxopt.quantizer.run import FLOAT
-from onnxopt.quantizer.streams import Split, split_of
+from onnxopt.quantizer.run import FLOAT, SHARES
 from onnxopt.report import Size
 from onnxopt.samples import Samples
+from onnxopt.split import Split
 from onnxopt.target import Feeds
 
 _ENOUGH = 4
@@ -285,11 +285,12 @@ class _Deployment:
 
     def _judged(self) -> Samples | None:
         """Return the samples that quantizing held back, with their labels."""
-        return None if self._samples is None else self._split().judged()
+        return None if self._samples is None else self._split().compared()
 
     def _split(self) -> Split:
         model = io.load(self._files[EXPORTED])
-        return split_of(self._samples, model, lossless.reference(), self._request.seed)
+        seed = self._request.seed
+        return Split.of(self._samples, model, lossless.reference(), SHARES, seed=seed)
 
     def _scored(self, judged: Samples) -> bool:
         first = next(iter(judged.labelled()), None)
@@ -323,7 +324,7 @@ class _Deployment:
         return str(Host.here())
 
     def _feeds(self) -> list[Feeds]:
-        return [] if self._samples is None else self._split().held()[:_ENOUGH]
+        return [] if self._samples is None else self._split().held(_ENOUGH)
 
     def _way(self, chosen: str) -> tuple[str, str]:
         """Return how to open a session on the chosen file."""

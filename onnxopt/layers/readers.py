@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -130,14 +131,29 @@ def shortcut(layer: Layer) -> ir.Value | None:
     return None if other is layer.output or graph.tensor(other) is not None else other
 
 
-def rectified(layer: Layer) -> bool:
-    """Return whether nothing but a Relu reads a layer's output, or its sum with a shortcut."""
+def rectified(layer: Layer) -> tuple[float, float] | None:
+    """Return the bounds of the Relu or Clip that alone reads a layer's output; None if none does.
+
+    Or its sum with a shortcut. Beyond the bounds nothing of it is seen.
+    """
     value = layer.output
     if shortcut(layer) is not None:
         value = next(iter(value.uses())).node.outputs[0]
-    users = {use.node for use in value.uses()}
-    relu = all(not user.domain and user.op_type == "Relu" for user in users)
-    return bool(users) and relu and not value.is_graph_output()
+    bounds = {_bounds(use.node) for use in value.uses()}
+    return None if value.is_graph_output() or len(bounds) != 1 else bounds.pop()
+
+
+def _bounds(node: ir.Node) -> tuple[float, float] | None:
+    """Return between which bounds a Relu or Clip lets its input through."""
+    if node.domain or node.op_type not in ("Relu", "Clip"):
+        return None
+    found = [0.0, math.inf] if node.op_type == "Relu" else [-math.inf, math.inf]
+    for at, value in enumerate(node.inputs[1:3] if node.op_type == "Clip" else ()):
+        held = None if value is None else graph.array(value)
+        if value is not None and (held is None or held.size != 1):
+            return None
+        found[at] = found[at] if held is None else float(held.reshape(-1)[0])
+    return found[0], found[1]
 
 
 def set_bias(model: ir.Model, layer: Layer, numbers: np.ndarray, names: graph.Names) -> None:

@@ -10,13 +10,23 @@ from onnxopt.pruner.report import GroupRow, PruneReport, cost_text
 _DRAWN = 8
 """Groups in one plot."""
 _PLOTS = 6
+_LAYERS = (
+    "What the layers that read a group lose, as a share of what they compute, when it alone is cut "
+    "and they make up for it."
+)
+_SENSITIVITY = {
+    "outputs": "What the outputs lose, as a share of their energy, when one group alone is cut and "
+    "what reads it makes up for it.",
+    "layers": _LAYERS,
+    "uniform": _LAYERS,
+    "importance": "The importance of the channels that go, over the mean of their group.",
+}
 
 
 def page_of(report: PruneReport) -> Page:
     """Put a pruning on a page."""
-    left = f"{100 * report.left:.1f} % of its {report.of} are left"
-    page = Page("Pruned channels", f"{left}, {100 * report.share:.1f} % were asked for.")
-    page.say("ok" if report.reached else "problem", left)
+    page = Page(f"{report.model}: pruned channels", f"{report.aim}.")
+    page.say("ok" if report.reached else "problem", report.aim)
     for warning in report.warnings:
         page.say("warning", warning)
     tiles = [
@@ -25,20 +35,20 @@ def page_of(report: PruneReport) -> Page:
     page.tiles(tiles)
     for remark in report.remarks():
         page.text(remark)
-    page.heading("Sensitivity").text(
-        "What the outputs lose, as a share of their energy, when one group alone is cut and what "
-        "reads it makes up for it."
-    )
-    _sensitivity(page, report.groups)
     rows = [[row.name, str(row.before), str(row.after), cost_text(row)] for row in report.groups]
-    page.heading("Groups").table(["channels of", "before", "after", "output error alone"], rows)
+    page.heading("Groups").table(["channels of", "before", "after", report.cost_head], rows)
+    page.heading("Sensitivity").text(_SENSITIVITY[report.ratios])
+    _sensitivity(page, report.groups, report.cost_head)
     if report.layers:
         found = [[r.name, _percent(r.before), _percent(r.after)] for r in report.layers]
-        page.heading("Refitted layers").table(["layer", "error before", "error after"], found)
+        page.heading("Refitted layers").text(
+            "How far what a layer computes on the samples is from what the original's computed, "
+            "over its variance: with the channels gone, and after its weights were refitted."
+        ).table(["layer", "error before", "error after"], found)
     return page
 
 
-def _sensitivity(page: Page, groups: list[GroupRow]) -> None:
+def _sensitivity(page: Page, groups: list[GroupRow], head: str) -> None:
     drawable = [row for row in groups if len(_points(row)) > 1]
     for start in range(0, min(len(drawable), _DRAWN * _PLOTS), _DRAWN):
         part = drawable[start : start + _DRAWN]
@@ -46,7 +56,7 @@ def _sensitivity(page: Page, groups: list[GroupRow]) -> None:
             lines(
                 {row.name: _points(row) for row in part},
                 x="channels left, %",
-                y="output error, %",
+                y=f"{head}, %",
             )
         )
 

@@ -9,21 +9,14 @@ from typing import Any, Literal
 
 from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
+from onnxopt.contents import Contents, content_rows
 from onnxopt.measure.intervals import Estimate
-from onnxopt.render import Paper, bytes_text
+from onnxopt.pruning.options import Ratios
+from onnxopt.render import Paper
 
 Of = Literal["macs", "params", "bytes", "latency"]
 _SHOWN = 60
 """Groups that a console shows."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Totals:
-    """Amounts of a model."""
-
-    macs: int
-    params: int
-    weight_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +27,8 @@ class GroupRow:
     before: int
     after: int
     cost: float
-    """The error of the outputs, a share of their energy, with this group alone as small as it
-    became and what reads it compensated."""
+    """What is lost with this group alone as small as it became and what reads it compensated: of
+    the outputs, a share of their energy; of what reads it; or importance over the group's mean."""
     costs: dict[int, float]
     """The same for every width that was considered."""
 
@@ -53,19 +46,24 @@ class LayerRow:
 class PruneReport:
     """What was removed, what it costs and gains."""
 
+    model: str
+    """Its file, or the name of its graph."""
     target: str
     of: Of
     share: float
     """What was to be left of the amount."""
     left: float
-    """What is left."""
+    """What is left; of a latency, as it was measured while widths were sought."""
     reached: bool
+    """Whether what is left is at most 3 % more than asked for."""
+    ratios: Ratios
+    """What told how much of each group was to go, and so what a group's cost is."""
     groups: list[GroupRow]
     layers: list[LayerRow]
     blocked: dict[str, str]
     """Groups that may not shrink, and why."""
-    before: Totals
-    after: Totals
+    before: Contents
+    after: Contents
     fitted_on: int
     compared_on: int
     sqnr_db: float | None = None
@@ -95,12 +93,13 @@ class PruneReport:
         """Write the table of groups, totals, and what the outputs keep."""
         thinned = [row for row in self.groups if row.after < row.before]
         rows = [[row.name, str(row.before), str(row.after), cost_text(row)] for row in self.groups]
-        paper.table([["channels of", "before", "after", "output error alone"], *rows[:_SHOWN]])
+        paper.table([["channels of", "before", "after", self.cost_head], *rows[:_SHOWN]])
         if len(rows) > _SHOWN:
             paper.line(f"and {len(rows) - _SHOWN} more groups; --json has all")
         paper.line()
         paper.table([["", "before", "after", "left"], *self.totals()])
         paper.line()
+        paper.line(self.aim)
         for line in self.remarks():
             paper.line(line)
         paper.line(
@@ -108,15 +107,27 @@ class PruneReport:
             f"{self.fitted_on} samples"
         )
 
+    @property
+    def cost_head(self) -> str:
+        """What the cost of a group is, in words."""
+        return {
+            "outputs": "output error alone",
+            "layers": "error of what reads it",
+            "importance": "importance gone",
+            "uniform": "error of what reads it",
+        }[self.ratios]
+
+    @property
+    def aim(self) -> str:
+        """What was asked for and what came of it, in words."""
+        now = self.left if self.latency is None or self.of != "latency" else self.latency.value
+        name = {"macs": "multiply-adds", "params": "parameters", "bytes": "bytes of weights"}
+        what = name.get(self.of, self.of)
+        return f"{100 * now:.1f} % of its {what} are left; {100 * self.share:.1f} % were asked for"
+
     def totals(self) -> list[list[str]]:
         """Return the rows of the table of amounts."""
-        one, other = self.before, self.after
-        sizes = one.weight_bytes, other.weight_bytes
-        found = [
-            _row("multiply-adds", one.macs, other.macs, f"{one.macs:,}", f"{other.macs:,}"),
-            _row("parameters", one.params, other.params, f"{one.params:,}", f"{other.params:,}"),
-            _row("weights", *sizes, *map(bytes_text, sizes)),
-        ]
+        found = content_rows(self.before, self.after)
         if self.latency is not None:
             low, high = self.latency.low, self.latency.high
             span = f"{self.latency.value:.3f} ({low:.3f} to {high:.3f})"
@@ -152,10 +163,6 @@ class PruneReport:
 def cost_text(row: GroupRow) -> str:
     """Return what a group costs as a share."""
     return "-" if row.after == row.before else f"{100 * row.cost:.2f} %"
-
-
-def _row(name: str, before: int, after: int, *shown: str) -> list[str]:
-    return [name, *shown, f"{100 * after / before:.1f} %" if before else "-"]
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import onnx_ir as ir
 
@@ -16,23 +17,26 @@ from onnxopt import catalogue, floats, graph, io, lossless, shapes
 from onnxopt.base import Context, Observer
 from onnxopt.comparison.named import metric_of
 from onnxopt.comparison.scores import Change
+from onnxopt.contents import Contents
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.measure import Effort, bench
-from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.records import Variant
 from onnxopt.pipeline import Pipeline
 from onnxopt.pruner.latency import Timed
-from onnxopt.pruner.report import GroupRow, LayerRow, Of, PruneReport, Totals
-from onnxopt.pruner.streams import Division, batched, division_of, entries
+from onnxopt.pruner.report import GroupRow, LayerRow, Of, PruneReport
+from onnxopt.pruner.streams import batched, entries
+from onnxopt.pruner.words import early, late, slower
 from onnxopt.pruning.amounts import Counted, Gauge
-from onnxopt.pruning.candidates import Limits
+from onnxopt.pruning.candidates import Limits, Scales, folded_scales
 from onnxopt.pruning.channels import Outcome, prune
 from onnxopt.pruning.choice import Request as Thinning
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.quantizer.guard import Guard
 from onnxopt.quantizer.judge import Budget, Judge
 from onnxopt.samples import Samples
+from onnxopt.spec import nearest
+from onnxopt.split import Shares, Split
 from onnxopt.target import Feeds, Session, Target
 
 MISSED = 0.05
@@ -41,6 +45,7 @@ FLOAT_CHANNELS = 8
 """Channels that kernels for floats work on at once where the target does not say it."""
 TIMED = 8
 """Widths of each group that are timed."""
+SHARES = Shares(every=8, most=64, made_up=128)
 FEW = 100
 """Samples below which refitting is warned of."""
 
@@ -82,6 +87,8 @@ class Goal:
         return cls(of=asked[0][0], share=asked[0][1])
 
     def __post_init__(self) -> None:
+        if not isinstance(self.share, int | float):
+            raise UsageError(f"{self.of}={self.share!r}: give a number, 0.5 for half")
         if not 0 < self.share < 1:
             raise UsageError(
                 f"{self.of}={self.share:g}: give the share that is left, between 0 and 1"
@@ -118,8 +125,17 @@ class Request:
     observers: tuple[Observer, ...] = ()
     progress: Progress = _silent
 
-    def thinning(self, target: Target) -> Thinning:
-        """Return what is asked of the channels."""
+    def __post_init__(self) -> None:
+        for name, kind in (("importance", Importance), ("ratios", Ratios), ("recover", Recover)):
+            given, known = getattr(self, name), get_args(kind)
+            if given not in known:
+                raise UsageError(
+                    f"{name}={given!r}{nearest(str(given), known) or '.'} There are "
+                    f"{', '.join(known)}"
+                )
+
+    def thinning(self, target: Target, given: Scales) -> Thinning:
+        """Return what is asked of the channels; ``given`` is what was folded into layers."""
         timed = self.goal.of == "latency"
         natural = (target.channel_block or FLOAT_CHANNELS) if timed else 1
         return Thinning(
@@ -128,6 +144,7 @@ class Request:
             ratios=self.ratios,
             recover=self.recover,
             steps=self.steps,
+            scales=given,
             limits=Limits(
                 only=self.only,
                 skip=self.skip,
@@ -156,26 +173,27 @@ class _Run:
         self._metric = None if request.metric is None else metric_of(request.metric)
         self._warnings: list[str] = []
         self._notes: list[str] = []
+        self._scales: Scales = {}
 
     def run(self) -> tuple[ir.Model, PruneReport]:
         started = time.perf_counter()
         whole = self._optimized()
         given = self._request.samples
-        division = division_of(given, whole, lossless.reference(), self._request.seed)
-        held = division.held()
+        seed = self._request.seed
+        split = Split.of(given, whole, lossless.reference(), SHARES, seed=seed)
+        held = split.held()
         first = held[0]
-        self._warn(division.fitted * entries(first, whole))
+        self._warn(split.fitted * entries(first, whole))
         thin = whole.clone()
         with self._gauge(thin, first) as gauge:
-            outcome = prune(
-                thin, self._request.thinning(self._target), gauge, self._context(division, thin)
-            )
+            thinning = self._request.thinning(self._target, self._scales)
+            outcome = prune(thin, thinning, gauge, self._context(split, thin))
         self._check(outcome)
-        report = self._report(whole, thin, outcome, division.fitted, held)
+        report = self._report(whole, thin, outcome, split.fitted, held)
         self._told("comparing")
         with self._backend.open(whole) as session:
             guard = Guard(session, held)
-            report.accuracy = self._accuracy(session, thin, division.compared())
+            report.accuracy = self._accuracy(session, thin, split.compared())
         with self._backend.open(thin) as session:
             loss = guard.loss(session)
         report.sqnr_db, report.agreement = loss.sqnr_db, loss.agreement
@@ -200,6 +218,9 @@ class _Run:
 
     def _optimized(self) -> ir.Model:
         """Return the model after the target's lossless passes, all weights fixed, with shapes."""
+        if self._request.importance == "scale":
+            self._source = io.load(self._source) if isinstance(self._source, Path) else self._source
+            self._scales = folded_scales(self._source)
         model, notes = floats.optimized(
             self._source,
             self._target.name,
@@ -226,12 +247,12 @@ class _Run:
                 f"{count} samples are few to refit weights on; 500 and more do better"
             )
 
-    def _context(self, division: Division, model: ir.Model) -> Context:
+    def _context(self, split: Split, model: ir.Model) -> Context:
         return Context(
             target=self._target,
             evaluate=lossless.reference(),
             load=catalogue.backend(lossless.STREAM).open,
-            samples=batched(division.fitting(), model),
+            samples=batched(split.fitting(), model),
             seed=self._request.seed,
             progress=self._telling,
         )
@@ -256,6 +277,12 @@ class _Run:
             raise ModelError(
                 f"the model has no channels that may go{why}; see --only, --skip and --least"
             )
+        if outcome.unfitted:
+            some = ", ".join(outcome.unfitted[:3])
+            more = f" and {len(outcome.unfitted) - 3} more" if len(outcome.unfitted) > 3 else ""
+            self._notes.append(
+                f"cut and not refitted, for onnxopt cannot solve for their weights: {some}{more}"
+            )
         if not outcome.reached:
             left = outcome.after / outcome.before if outcome.before else 1.0
             self._warnings.append(
@@ -273,7 +300,9 @@ class _Run:
     ) -> PruneReport:
         goal = self._request.goal
         return PruneReport(
+            model=_name(self._source),
             target=self._request.target,
+            ratios=self._request.ratios,
             of=goal.of,
             share=goal.share,
             left=outcome.after / outcome.before if outcome.before else 1.0,
@@ -292,8 +321,8 @@ class _Run:
                 LayerRow(name=r.name, before=r.before, after=r.after) for r in outcome.refitted
             ],
             blocked=dict(outcome.blocked),
-            before=_totals(whole, held[0]),
-            after=_totals(thin, held[0]),
+            before=Contents.of(whole, sizes_of(whole, held[0])),
+            after=Contents.of(thin, sizes_of(thin, held[0])),
             fitted_on=fitted,
             compared_on=len(held),
             warnings=self._warnings,
@@ -320,21 +349,14 @@ class _Run:
         row = found.rows[1]
         report.latency, report.verdict = row.ratio, row.verdict or (row.error or "")
         report.warnings += found.warnings
-        said = [] if row.ratio is None else [beside(self._request.goal, row.ratio)]
-        if row.outcome == "slower" and self._request.goal.of != "latency":
-            said.append(slower(0 if self._request.multiple else self._target.channel_block))
-        report.warnings += [each for each in said if each]
-
-
-def beside(goal: Goal, ratio: Estimate) -> str:
-    """Say so where a latency came out more than 5 % beside what was asked for; "" where not."""
-    if goal.of != "latency" or abs(ratio.value / goal.share - 1) <= MISSED:
-        return ""
-    return (
-        f"latency is {ratio.value:.2f} of the model's, not {goal.share:.2f} as asked for: what "
-        "layers take together was foretold wrongly; look at the widths before you use the result, "
-        "or ask for --macs"
-    )
+        goal = self._request.goal
+        if goal.of != "latency" and row.outcome == "slower":
+            block = 0 if self._request.multiple else self._target.channel_block
+            report.warnings.append(slower(block))
+        if goal.of == "latency" and row.ratio is not None:
+            missed = row.ratio.value / goal.share - 1
+            report.warnings += [late(goal.share, row.ratio)] if missed > MISSED else []
+            report.notes += [early(goal.share, row.ratio)] if missed < -MISSED else []
 
 
 def _refuse_half(model: ir.Model) -> None:
@@ -350,19 +372,5 @@ def _refuse_half(model: ir.Model) -> None:
         )
 
 
-def slower(block: int) -> str:
-    """Say what to do where fewer channels take longer; ``block`` is of the target's layout."""
-    widths = f", or --multiple {block}" if block else ""
-    return (
-        "the result does less work and is slower all the same: its numbers of channels do not fit "
-        f"the blocks that the runtime computes in; ask for --latency{widths}"
-    )
-
-
-def _totals(model: ir.Model, feeds: Feeds) -> Totals:
-    sizes = sizes_of(model, feeds)
-    return Totals(
-        macs=int(Counted("macs", sizes).measured(model)),
-        params=int(Counted("params", sizes).measured(model)),
-        weight_bytes=int(Counted("bytes", sizes).measured(model)),
-    )
+def _name(source: ir.Model | Path) -> str:
+    return str(source) if isinstance(source, Path) else source.graph.name or "the model"

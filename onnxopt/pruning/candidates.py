@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +21,9 @@ from onnxopt.spec import nearest
 
 LARGEST = 6144
 """Columns of a layer whose second moments are still taken."""
+
+Scales = Mapping[str, np.ndarray]
+"""What each channel was scaled by, by the name of a value."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,10 +194,33 @@ def made_rows(group: Group) -> np.ndarray:
     return np.concatenate(parts, axis=1) if parts else np.ones((group.units, 1))
 
 
-def scales(group: Group) -> np.ndarray | None:
-    """Return the product of what normalisations scale each unit by; None where none do."""
+def folded_scales(model: ir.Model) -> dict[str, np.ndarray]:
+    """Return what normalisations scale each channel by, by the name of the value that they make.
+
+    A layer that a normalisation is folded into makes the value of that name afterwards.
+    """
+    found: dict[str, np.ndarray] = {}
+    for node in model.graph:
+        index = SCALES.get((node.domain, node.op_type))
+        value = None if index is None or index >= len(node.inputs) else node.inputs[index]
+        held = None if value is None else graph.array(value)
+        if held is not None and held.ndim == 1:
+            found[node.outputs[0].name or ""] = np.abs(held)
+    return found
+
+
+def scales(group: Group, given: Scales) -> np.ndarray | None:
+    """Return the product of what normalisations scale each unit by; None where none do.
+
+    ``given`` says it of those that were folded into the layers that make the units.
+    """
     found = None
     for member in group.members:
+        folded = _folded(member, given)
+        if folded is not None:
+            factors = folded[member.positions].mean(axis=1)
+            found = factors if found is None else found * factors
+            continue
         node, held = member.node, graph.array(member.value)
         index = None if node is None else SCALES.get((node.domain, node.op_type))
         if node is None or index is None or held is None or held.ndim != 1:
@@ -203,6 +229,14 @@ def scales(group: Group) -> np.ndarray | None:
             factors = np.abs(held[member.positions]).mean(axis=1)
             found = factors if found is None else found * factors
     return found
+
+
+def _folded(member: Member, given: Scales) -> np.ndarray | None:
+    """Return what was folded into a weight that makes units, its bias aside."""
+    if member.node is None or member.role is not Role.PRODUCES:
+        return None
+    matrix = len(graph.dims(member.value) or ()) > 1
+    return given.get(member.node.outputs[0].name or "") if matrix else None
 
 
 def _rows(held: np.ndarray, member: Member) -> np.ndarray:

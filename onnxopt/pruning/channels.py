@@ -45,6 +45,8 @@ class Outcome:
 
     groups: tuple[Thinned, ...]
     refitted: tuple[Refitted, ...]
+    unfitted: tuple[str, ...]
+    """Operators and names of nodes that read fewer channels and cannot be refitted."""
     blocked: tuple[tuple[str, str], ...]
     """Groups that may not shrink, and why."""
     before: float
@@ -111,7 +113,6 @@ class _Pruning:
         thin = self._model.clone()
         gone: Gone = {one.name: np.empty(0, int) for one in found}
         refitted: Sequence[Refitted] = ()
-        exact = True
         for step in range(1, self._request.steps + 1):
             share = self._request.share ** (step / self._request.steps)
             choice = Choice(thin, self._request, self._gauge, self._context)
@@ -119,11 +120,10 @@ class _Pruning:
             for one in ranked:
                 self._costs.setdefault(one.candidate.name, dict(sorted(one.costs.items())))
             shrunk = [one for one in ranked if self._shrinks(one, widths)]
-            exact = exact and all(one.candidate.exact for one in shrunk)
             gone = {**gone, **{o.candidate.name: o.gone(widths[o.candidate.name]) for o in shrunk}}
             refitted = self._thin_out(thin, ranked, gone, feeds) if shrunk else refitted
         if any(len(units) for units in gone.values()):
-            self._cut(thin, gone, feeds if exact else [])
+            self._cut(thin, gone, feeds[:_COMPARED])
         return gone, refitted
 
     def _feeds(self, shelf: Shelf) -> list[Feeds]:
@@ -156,11 +156,16 @@ class _Pruning:
         return recovery.run(feeds)
 
     def _cut(self, thin: ir.Model, gone: Gone, feeds: Sequence[Feeds]) -> None:
-        """Take the units away; on the feeds the model has to compute what it did before."""
-        whole = thin.clone()
+        """Take the units away; on the feeds the model has to compute what it did before.
+
+        Without the groups that normalisations take statistics over, which change what they compute.
+        """
+        exact = [one for one in self._found if one.exact and len(gone[one.name])]
+        if exact:
+            trial = thin.clone()
+            shrink(trial, exact, gone)
+            self._compare(thin, trial, feeds)
         shrink(thin, self._found, gone)
-        if feeds:
-            self._compare(whole, thin, feeds[:_COMPARED])
         self._model.graph = thin.graph
 
     def _compare(self, whole: ir.Model, thin: ir.Model, feeds: Sequence[Feeds]) -> None:
@@ -195,11 +200,20 @@ class _Pruning:
                 if group.name in self._costs
             ),
             refitted=tuple(refitted),
+            unfitted=tuple(self._unfitted(gone)),
             blocked=tuple(self._whole(gone)),
             before=before,
             after=after,
             reached=after <= (1 + 3 * TOLERANCE) * self._request.share * before,
         )
+
+    def _unfitted(self, gone: Gone) -> Iterator[str]:
+        """Tell the nodes that read units that are gone with weights that stay what they were."""
+        shrunk = [one for one in self._found if len(gone.get(one.name, ()))]
+        nodes = {m.node for one in shrunk for m in one.others if m.node is not None}
+        for node in self._model.graph:
+            if node in nodes:
+                yield f"{node.op_type} '{node.name or node.outputs[0].name}'"
 
     def _inside(self, gone: Gone) -> set[str]:
         """Return the groups all of whose layers lie in branches that are gone."""

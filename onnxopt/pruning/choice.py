@@ -18,7 +18,7 @@ from onnxopt.layers import matrices
 from onnxopt.pruning.allocate import allocate, uniform
 from onnxopt.pruning.amounts import Counted, Gauge
 from onnxopt.pruning.branches import leave_out
-from onnxopt.pruning.candidates import Candidate, Limits, Read, candidates
+from onnxopt.pruning.candidates import Candidate, Limits, Read, Scales, candidates
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.pruning.refit import FEW
 from onnxopt.pruning.sensitivity import POSITIONS, Probing, Ranked, Ranking
@@ -51,6 +51,8 @@ class Request:
     steps: int = 1
     """In how many equal ratios the share is reached, each ranked and refitted anew."""
     limits: Limits = dataclasses.field(default_factory=Limits)
+    scales: Scales = dataclasses.field(default_factory=dict)
+    """What normalisations scaled before they were folded into what makes a value."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -110,14 +112,17 @@ class Choice:
         scarce = self._scarce(found, feeds)
         probes, count = self._effort(found, feeds, scarce=scarce)
         tried = {one.name: _spread(one.widths, probes) for one in found}
-        ranking = Ranking(self._model, self._context, self._request.importance, tried)
-        spared = count if scarce and len(feeds) >= SPARED else 0
-        ranked = ranking.run(found, feeds[spared:], gone)
+        request = self._request
+        ranking = Ranking(self._model, self._context, request.importance, tried, request.scales)
+        probed = _apart(len(feeds), count)
+        spared = set(probed) if scarce and len(feeds) >= SPARED else set()
+        ranked = ranking.run(
+            found, [each for at, each in enumerate(feeds) if at not in spared], gone
+        )
         if self._request.ratios == "outputs":
-            Probing(self._model, self._context, feeds[:count]).run(ranked)
-        else:
-            for one in ranked:
-                one.costs = one.losses()
+            Probing(self._model, self._context, [feeds[at] for at in probed]).run(ranked)
+        for one in ranked if self._request.ratios != "outputs" else ():
+            one.costs = one.scored() if self._request.ratios == "importance" else one.losses()
         return ranked, self._widths(ranked, before, wanted, gone)
 
     def _effort(
@@ -173,6 +178,11 @@ class Choice:
         now = {one.candidate.name: one.gone(widths[one.candidate.name]) for one in ranked}
         shrink(trial, self._found, {**gone, **now})
         return trial
+
+
+def _apart(size: int, count: int) -> list[int]:
+    """Return so many places in a stream, evenly apart: neighbours may be of one class."""
+    return [(2 * at + 1) * size // (2 * count) for at in range(count)]
 
 
 def _places(read: Read) -> int:

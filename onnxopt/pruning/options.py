@@ -9,9 +9,9 @@ Importance = Literal["reconstruction", "l1", "l2", "median", "scale", "activatio
 compensation; ``l1`` and ``l2``: small weights make it; ``median``: others can stand for it;
 ``scale``: normalisations scale it down; ``activations``: little is read of it; ``random``."""
 
-Ratios = Literal["outputs", "layers", "uniform"]
+Ratios = Literal["outputs", "layers", "importance", "uniform"]
 """How much of each group goes: where the model's outputs lose least, where the layers that read the
-channels lose least, or the same share everywhere."""
+channels lose least, what matters least of all groups together, or the same share everywhere."""
 
 Recover = Literal["refit", "bias", "none"]
 """Refit the weights and biases that are left, correct biases only, or leave them."""

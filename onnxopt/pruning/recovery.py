@@ -114,15 +114,16 @@ class Recovery:
         if not moments.finite:
             return Refitted(name=name, before=np.inf, after=np.inf)
         has_bias = twin.bias is not None or twin.node.op_type in ("Conv", "Gemm")
-        rectified = readers.rectified(layer) and seen.summed
-        wanted = seen.rectified(moments, before) if rectified else moments
+        bounds = readers.rectified(layer) if seen.summed else None
+        wanted = moments if bounds is None else seen.rectified(moments, before, bounds)
         lost = error(wanted, before, moments.variance())
         if self._how == "refit":
             ridge = chosen_ridge(first, second, before, kept, has_bias=has_bias)
             refit = Refit(moments, before, kept, has_bias=has_bias, ridge=ridge)
             after = refit.to(moments)
-            for _ in range(RECTIFIED if rectified else 0):
-                wanted = seen.rectified(moments, after)
+            for _ in range(RECTIFIED if bounds is not None else 0):
+                assert bounds is not None
+                wanted = seen.rectified(moments, after, bounds)
                 after = refit.to(wanted)
         else:
             bias = centre(moments, before.weight) if has_bias else before.bias

@@ -60,17 +60,19 @@ class Seen:
                     half.add(x[:, start::2], target[:, start::2])
         return halves
 
-    def rectified(self, moments: Moments, fitted: Affine) -> Moments:
-        """Ask for nothing where both are negative, and for zero where only the fitted is positive.
+    def rectified(self, moments: Moments, fitted: Affine, bounds: tuple[float, float]) -> Moments:
+        """Ask for nothing where both lie beyond a bound, for the bound where only the wanted does.
 
-        What comes after a Relu is then what is fitted (Zhang et al., Accelerating Very Deep
+        What comes after a Relu or Clip is then what is fitted (Zhang et al., Accelerating Very Deep
         Convolutional Networks, 2015, solve the same by turns).
         """
         found = moments.unwanted()
         weight, bias = fitted
         for x, target, beside in self._rows():
             now = x @ weight.transpose(0, 2, 1) + bias[:, None, :]
-            free = np.where(target + beside < 0, np.minimum(now, -beside), target)
+            total = target + beside
+            free = np.where(total < bounds[0], np.minimum(now, bounds[0] - beside), target)
+            free = np.where(total > bounds[1], np.maximum(now, bounds[1] - beside), free)
             found.want(x, free)
         return found
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnxopt.base import Context
 from onnxopt.layers import matrices, readers
 from onnxopt.pruning import importance
-from onnxopt.pruning.candidates import Candidate, Read, made_rows, masked, scales
+from onnxopt.pruning.candidates import Candidate, Read, Scales, made_rows, masked, scales
 from onnxopt.pruning.elimination import Elimination, Reader, eliminate
 from onnxopt.pruning.frontier import Frontier, Live, rest, retype, shortcuts_first
 from onnxopt.pruning.moments import Moments
@@ -37,6 +37,8 @@ class Ranked:
     """The units, the first to go first; those that stay in any case may be missing."""
     errors: np.ndarray
     """What is lost of what its readers compute when so many are gone: [removed + 1]."""
+    importance: np.ndarray | None = None
+    """How much each unit matters over the mean of the group, by its number: [units]."""
     trials: dict[int, Weights] = dataclasses.field(default_factory=dict)
     """Compensated weights at the widths that will be tried."""
     costs: dict[int, float] = dataclasses.field(default_factory=dict)
@@ -45,6 +47,18 @@ class Ranked:
     def gone(self, width: int) -> np.ndarray:
         """Return the units that are gone at a width."""
         return self.order[: self.candidate.group.units - width]
+
+    def scored(self) -> dict[int, float]:
+        """Return how much the units that go matter, by width, from the widest on.
+
+        Where units were ranked by what their readers lose, that is it.
+        """
+        if self.importance is None:
+            return self.losses()
+        units, widths = self.candidate.group.units, self.candidate.widths
+        lost = np.concatenate([[0.0], np.cumsum(self.importance[self.order])])
+        start = float(lost[units - widths[0]])
+        return {width: float(lost[units - width]) - start for width in widths}
 
     def losses(self) -> dict[int, float]:
         """Return what the layers that read the units lose, by width, from the widest on."""
@@ -62,9 +76,11 @@ class Ranking:
         context: Context,
         how: Importance,
         probes: Mapping[str, Sequence[int]],
+        given: Scales | None = None,
     ) -> None:
         self._model, self._context, self._how, self._probes = model, context, how, probes
         """How to rank, and the widths of each group at which weights are wanted."""
+        self._scales = given or {}
         self._random = np.random.default_rng(context.seed)
         self._gone: Mapping[str, np.ndarray] = {}
 
@@ -122,7 +138,15 @@ class Ranking:
         problems = [_problem(read, moments) for read, moments in usable]
         first = self._gone[one.name]
         found = eliminate(problems, one.widths[-1], widths, rank=rank, first=first)
-        ranked = _plain(Ranked(candidate=one, order=found.order, errors=found.errors), widths)
+        ranked = _plain(
+            Ranked(
+                candidate=one,
+                order=found.order,
+                errors=found.errors,
+                importance=None if rank is None else rank / max(float(rank.mean()), 1e-30),
+            ),
+            widths,
+        )
         for width in widths:
             ranked.trials[width] = {
                 **ranked.trials[width],
@@ -149,7 +173,7 @@ class Ranking:
                     for read, moments in seen
                 ]
                 return np.asarray(sum(part / max(part.mean(), 1e-30) for part in parts))
-            case "scale" if (found := scales(one.group)) is not None:
+            case "scale" if (found := scales(one.group, self._scales)) is not None:
                 return found
             case _:
                 return importance.norm(rows, 2)

@@ -31,11 +31,14 @@ from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
 from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
 from onnxopt.quantizer.settings import held_against
-from onnxopt.quantizer.streams import Split, split_of
 from onnxopt.report import Size
 from onnxopt.samples import Samples
+from onnxopt.split import Shares, Split
 from onnxopt.target import Backend, Session
 
+SHARES = Shares(every=4)
+COMPARED = 24
+"""Samples held back that outputs are compared on; a metric is taken from all of them."""
 FLOAT = "float"
 """What the optimized model is called that nothing was quantized in."""
 
@@ -109,9 +112,10 @@ class _Quantization:
         started = time.perf_counter()
         model = self._optimized()
         reference = lossless.reference()
-        split = split_of(self._request.samples, model, reference, self._request.seed)
+        seed = self._request.seed
+        split = Split.of(self._request.samples, model, reference, SHARES, seed=seed)
         self._warn(split)
-        held = split.held() if self._request.compare else []
+        held = split.held(COMPARED) if self._request.compare else []
         with contextlib.ExitStack() as stack:
             compared = self._compares()
             session = stack.enter_context(self._backend.open(model)) if compared else None
@@ -132,7 +136,7 @@ class _Quantization:
             chosen=chosen,
             why=why,
             tried=self._tried,
-            calibrated_on=split.calibration().count or 0,
+            calibrated_on=split.fitted,
             compared_on=len(held),
             warnings=self._warnings,
             notes=self._notes,
@@ -167,7 +171,7 @@ class _Quantization:
         budget = self._request.accuracy
         if budget is None:
             return None
-        return Judge(budget, session, split.judged(), self._backend.open)
+        return Judge(budget, session, split.compared(), self._backend.open)
 
     def _interrupted(self) -> bool:
         return any(row.interrupted for row in self._tried)
@@ -199,7 +203,7 @@ class _Quantization:
                 target=self._target,
                 evaluate=lossless.reference(),
                 load=catalogue.backend(lossless.STREAM).open,
-                samples=split.calibration(),
+                samples=split.fitting(),
                 seed=self._request.seed,
                 progress=self._told(scheme.name),
             ),
@@ -242,7 +246,7 @@ class _Quantization:
             return None
 
         def time(ready: ir.Model, built: Built) -> Timing | None:
-            feeds = split.held()[:1]
+            feeds = split.held(1)
             try:
                 integer = executed(built.model, self._backend, feeds)
                 plain = executed(ready, self._backend, feeds)
@@ -291,11 +295,11 @@ class _Quantization:
         expected = None if kernels is None else foretold(built.model, kernels)
         if kernels is None or expected is None or not expected.integer:
             return
-        costs = Costs.of(built.model, sizes_of(built.model, split.held()[0]))
+        costs = Costs.of(built.model, sizes_of(built.model, split.held(1)[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
         try:
-            nodes = executed(built.model, self._backend, split.held()[:1])
+            nodes = executed(built.model, self._backend, split.held(1))
         except BackendError:
             return
         ran = [(node.node, f"{node.op_type} {node.provider}") for node in nodes]
@@ -322,7 +326,7 @@ class _Quantization:
             ]
             found = bench(
                 variants,
-                feeds=split.held()[:4],
+                feeds=split.held(4),
                 effort=Effort(budget_s=self._request.budget_s),
                 seed=self._request.seed,
                 progress=self._request.progress,

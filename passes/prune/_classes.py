@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,8 @@ class Path:
     layer: Layer
     nodes: tuple[ir.Node, ...]
     output: ir.Value
+    axes: tuple[int, ...] = ()
+    """The axis of the classes in what the layer makes, and in what each of the nodes makes."""
 
     @property
     def channels(self) -> int:
@@ -53,10 +56,7 @@ def path(output: ir.Value) -> Path:
     while (node := value.producer()) is not None:
         layer = _layer(node, value)
         if layer is not None:
-            found = Path(layer=layer, nodes=tuple(reversed(nodes)), output=output)
-            if _counted(found):
-                return found
-            raise ModelError(f"output '{output.name}' holds more than one number for each class")
+            return _followed(Path(layer=layer, nodes=tuple(reversed(nodes)), output=output))
         follows = key(node) in _KEEPS or (not node.domain and node.op_type in ELEMENTWISE)
         before = node.inputs[0] if follows else None
         if before is None or not graph.sole_use(before):
@@ -89,9 +89,42 @@ def _layer(node: ir.Node, value: ir.Value) -> Layer | None:
     return None if found is None or grouped or found.output is not value else found
 
 
-def _counted(found: Path) -> bool:
-    """Return whether the output has an axis of the classes, and the way there hides none."""
-    return any(size == found.channels for size in graph.dims(found.output) or ())
+def _followed(found: Path) -> Path:
+    """Return a path with the axes of the classes.
+
+    Raises ModelError where the classes are not one axis of all that lies on it.
+    """
+    rank = len(graph.dims(found.layer.output) or ())
+    axes = [1 if found.layer.node.op_type == "Conv" else rank - 1]
+    for node in found.nodes:
+        axis = _after(node, axes[-1], found.channels)
+        if axis is None:
+            raise ModelError(
+                f"output '{found.output.name}' holds more than one number for each class, or "
+                f"{node.op_type} '{node.name}' mixes classes with something else"
+            )
+        axes.append(axis)
+    return dataclasses.replace(found, axes=tuple(axes))
+
+
+def _after(node: ir.Node, axis: int, classes: int) -> int | None:
+    """Return the axis of the classes behind a node; None where it is none any more."""
+    before, after = (graph.dims(value) for value in (node.inputs[0], node.outputs[0]))
+    if before is None or after is None:
+        return None
+    if node.op_type in ("Flatten", "Reshape", "Squeeze"):
+        ahead = _product(before[:axis])
+        places = [at for at, size in enumerate(after) if size == classes]
+        fitting = (at for at in places if _product(after[:at]) == ahead)
+        return next(fitting, None)
+    moved = axis + len(after) - len(before)
+    return moved if 0 <= moved < len(after) and after[moved] == classes else None
+
+
+def _product(sizes: Sequence[int | str | None]) -> tuple[int, tuple[str, ...]]:
+    """Return the product of the numbers among some extents, and the names of the others."""
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known), tuple(sorted(str(s) for s in sizes if not isinstance(s, int)))
 
 
 def check(found: Path, classes: Sequence[int]) -> None:
@@ -114,18 +147,21 @@ def cut(model: ir.Model, found: Path, classes: Sequence[int]) -> None:
         bias = readers.contents(layer.bias)
         kept = np.take(bias, classes, bias.ndim - 1)
         _give(layer.adds or layer.node, layer.bias, kept, names)
-    for node in found.nodes:
+    for node, axis in zip(found.nodes, found.axes[1:], strict=True):
         sizes = node.inputs[1] if node.op_type == "Reshape" else None
-        wanted = graph.ints(sizes)
-        if sizes is not None and wanted is not None:
-            fewer = [len(classes) if size == before else size for size in wanted]
-            _give(node, sizes, np.array(fewer, np.int64), names)
-    adds = () if layer.adds is None else (layer.adds,)
-    for node in (layer.node, *adds, *found.nodes):
-        for value in node.outputs:
-            sizes_of = graph.dims(value)
-            if sizes_of is not None:
-                value.shape = ir.Shape([len(classes) if n == before else n for n in sizes_of])
+        wanted = list(graph.ints(sizes) or ())
+        if sizes is not None and wanted and wanted[axis] == before:
+            wanted[axis] = len(classes)
+            _give(node, sizes, np.array(wanted, np.int64), names)
+    makers = (layer.node, *(() if layer.adds is None else (layer.adds,)))
+    made = [(value, found.axes[0]) for node in makers for value in node.outputs]
+    behind = zip(found.nodes, found.axes[1:], strict=True)
+    made += [(node.outputs[0], axis) for node, axis in behind]
+    for value, axis in made:
+        known = list(graph.dims(value) or ())
+        if known:
+            known[axis] = len(classes)
+            value.shape = ir.Shape(known)
 
 
 def _give(node: ir.Node, old: ir.Value, array: np.ndarray, names: graph.Names) -> None:

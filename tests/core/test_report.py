@@ -40,6 +40,7 @@ def made() -> Report:
             excused=["output 'z'"],
             reproduction=["out.repro"],
         ),
+        contents=None,
         notes=["something to know"],
     )
 

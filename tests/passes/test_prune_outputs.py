@@ -42,6 +42,7 @@ def model(text: str) -> ir.Model:
         "b": weights.normal(9),
         "k": weights.normal(9, 6, 3, 3),
         "s": weights.ints(-1, 9),
+        "t": weights.ints(9, 9, 81),
     }
     made = weights.model(text, held)
     shapes.infer(made)
@@ -88,6 +89,26 @@ def test_a_softmax_shares_one_among_those_that_stay() -> None:
     wanted = before(POOLED, "y")[:, KEPT]
     found = run(proto, feeds(model(POOLED)))["y"]
     np.testing.assert_allclose(found, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+CROWDED = """(float[9,6,11,11] x) => (float[9,9,9,9] y, float[9,9,81] z) {
+  c = Conv(x, k, b)
+  y = Relu(c)
+  d = Conv(x, k, b)
+  p = Softmax <axis = 1> (d)
+  z = Reshape(p, t)
+}"""
+
+
+@pytest.mark.parametrize("output", ["y", "z"])
+def test_other_axes_as_long_as_the_classes_stay(output: str) -> None:
+    proto = pruned(CROWDED, f"keep=[{output}], classes=[4, 0, 7]")
+    sizes = [dim.dim_value for dim in proto.graph.output[0].type.tensor_type.shape.dim]
+    assert sizes == ([9, 3, 9, 9] if output == "y" else [9, 3, 81])
+    x = {"x": np.random.default_rng(0).normal(size=(9, 6, 11, 11)).astype(np.float32)}
+    found, wanted = run(proto, x)[output], run(ir.to_proto(model(CROWDED)), x)[output][:, KEPT]
+    wanted = wanted if output == "y" else wanted / wanted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

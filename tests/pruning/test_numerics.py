@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -71,13 +72,19 @@ def test_a_layer_that_is_right_stays() -> None:
 
 
 @pytest.mark.parametrize("shortcut", [False, True])
-def test_what_a_relu_hides_is_left_free(shortcut: bool) -> None:
-    added = "s = Add(h, x)" if shortcut else "s = Identity(h)"
-    text = f"g (float[N,8] x) => (float[N,8] y) {{ h = Gemm(x, w, b)\n {added}\n y = Relu(s) }}"
+@pytest.mark.parametrize("bounds", [(0.0, math.inf), (-1.0, 1.5)])
+def test_what_an_activation_hides_is_left_free(shortcut: bool, bounds: tuple[float, float]) -> None:
+    added, last = ("s = Add(h, x)", "s") if shortcut else ("", "h")
+    activation = f"Relu({last})" if bounds[0] == 0 else f"Clip({last}, low, high)"
+    text = (
+        f"g (float[N,8] x) => (float[N,8] y) {{ h = Gemm(x, w, b)\n {added}\n y = {activation} }}"
+    )
     weight, bias = normal(8, 8), normal(8, seed=1) - np.float32(1)
-    made = read(text, {"w": weight, "b": bias})
+    low, high = np.array(bounds[0], np.float32), np.array(min(bounds[1], 1e30), np.float32)
+    made = read(text, {"w": weight, "b": bias, "low": low, "high": high})
     layer = readers.read(made.graph[0])
     assert layer is not None
+    assert readers.rectified(layer) == bounds
     x = normal(400, 8, seed=2)
     live = {id(layer.x): x, id(layer.output): x @ weight + bias}
     beside = (layer.x, layer.x) if shortcut else None
@@ -92,11 +99,11 @@ def test_what_a_relu_hides_is_left_free(shortcut: bool) -> None:
 
     def lost(found: Affine) -> float:
         sums = x @ found.weight[0].T + found.bias + (x if shortcut else 0)
-        return float(np.square(np.maximum(sums, 0) - EXACT(made, {"x": x})["y"]).sum())
+        return float(np.square(np.clip(sums, *bounds) - EXACT(made, {"x": x})["y"]).sum())
 
     losses = [lost(fitted)]
     for _ in range(4):
-        fitted = refit.to(seen.rectified(moments, fitted))
+        fitted = refit.to(seen.rectified(moments, fitted, bounds))
         losses.append(lost(fitted))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.9 * losses[0]

@@ -19,9 +19,10 @@ from onnxopt.errors import ModelError, UsageError
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.attempt import literal
 from onnxopt.quantizer.guard import LEAST_DB, MOST_DB, expected_db, to_leave_out
+from onnxopt.quantizer.run import SHARES
 from onnxopt.quantizer.schemes import SCHEMES, scheme_of
-from onnxopt.quantizer.streams import Split
 from onnxopt.samples import Samples
+from onnxopt.split import Split
 from tests.contract.corpus.build import model, normal
 from tests.quantization.test_static import CHAIN, FILTER, MATRICES, RESIDUAL, SEQUENCE
 from tests.quantization.tools import EXACT, Array, sqnr
@@ -108,7 +109,7 @@ def test_the_pipeline_in_the_report_makes_the_result_again() -> None:
     again = onnxopt.optimize(
         onnxopt.optimize(made),
         pipeline=report.pipeline,
-        samples=Split(IMAGES).calibration(),
+        samples=Split(IMAGES, SHARES).fitting(),
         verify="off",
     )
     assert ir.to_proto(again).graph.initializer == ir.to_proto(result).graph.initializer
@@ -264,10 +265,10 @@ def test_more_layers_and_fewer_bits_explain_more_noise(layers: int, bits: int) -
 @given(st.integers(1, 200))
 def test_a_stream_is_cut_in_two(count: int) -> None:
     feeds = [{"x": np.array(at)} for at in range(count)]
-    split = Split(Samples.of(feeds))
-    taken = [int(each["x"]) for each in split.calibration()]
-    held = [int(each["x"]) for each in split.held()]
-    assert len(taken) == split.calibration().count
+    split = Split(Samples.of(feeds), SHARES)
+    taken = [int(each["x"]) for each in split.fitting()]
+    held = [int(each["x"]) for each in split.held(24)]
+    assert len(taken) == split.fitting().count
     assert held
     assert count == 1 or not set(taken) & set(held)
     assert len(held) <= 24
