@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated, Any
 
 import typer
+
+from onnxopt.plain import json_text
 
 
 def passes(
@@ -21,7 +22,7 @@ def passes(
 
     found = [_describe(each) for each in (catalogue.passes() if name is None else [name])]
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found))
     elif name is None:
         width = max(len(each["name"]) for each in found)
         for each in found:
@@ -81,7 +82,7 @@ def targets(
 
     found = {name: catalogue.find_backend(name).unavailable() for name in catalogue.targets()}
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found))
         return
     width = max(len(name) for name in found)
     for name, problem in found.items():

@@ -93,9 +93,9 @@ def deploy(
 
 def _show(report: DeployReport, *, as_json: bool) -> None:
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json_text(report.to_dict()))
         return
     from onnxopt.render import Paper
 

@@ -73,9 +73,9 @@ def export(
 
 def _show(report: ExportReport, output: Path, *, as_json: bool) -> None:
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json_text(report.to_dict()))
         return
     from onnxopt.render import Paper
 

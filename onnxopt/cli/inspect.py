@@ -38,9 +38,9 @@ def inspect(
 
         page(found, held, title=str(model)).save(html)
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        typer.echo(json_text(found.to_dict()))
     else:
         from onnxopt.inspection.console import render
         from onnxopt.render import Paper

@@ -100,9 +100,9 @@ def _show(report: Report, model: Path, written: Sequence[Path], *, as_json: bool
     output = written[0]
     report.notes += _left_over(output, written, report)
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json_text(report.to_dict()))
         return
     from onnxopt.render import Paper, render_report
 

@@ -92,9 +92,9 @@ def _show(
 
         page_of(report).save(html)
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json_text(report.to_dict()))
         return
     from onnxopt.render import Paper
 

@@ -93,9 +93,9 @@ def _show(report: QuantizeReport, model: Path, output: Path, *, as_json: bool) -
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
-        import json
+        from onnxopt.plain import json_text
 
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json_text(report.to_dict()))
         return
     from onnxopt.render import Paper
 

@@ -9,10 +9,13 @@ import math
 
 import numpy as np
 
-from onnxopt.measure.intervals import ALPHA, Estimate
+from onnxopt.measure.intervals import ALPHA, Estimate, student_quantile
 
 _Z = 1.959963984540054
 """Half-width of the 95 % interval of a standard normal variable."""
+
+LEAST_UNITS = 8
+"""Units below which nothing is said of chance."""
 
 _RESAMPLES = 4000
 _DRAWS = 1 << 22
@@ -65,10 +68,12 @@ def bootstrap(scores: np.ndarray, *, exponential: bool, seed: int) -> Estimate |
     """Estimate the change of a mean, or of its exponential, by resampling units in pairs.
 
     ``scores`` is [units, 3]: the sum of the first model's scores in the unit, that of the second's,
-    and over how many they are. Percentile interval (Efron, "Bootstrap methods", 1979); None
-    for fewer than two units.
+    and over how many they are. Percentile interval (Efron, "Bootstrap methods", 1979), widened as
+    Student's is for few units (Hesterberg, "What teachers should know about the bootstrap", 2015);
+    None for fewer than eight, of which no percentile tells enough, and where one is no number.
     """
-    if len(scores) < 2:
+    count = len(scores)
+    if count < LEAST_UNITS or not np.isfinite(scores).all():
         return None
     rng = np.random.default_rng(seed)
     rows = max(1, _DRAWS // len(scores))
@@ -81,7 +86,10 @@ def bootstrap(scores: np.ndarray, *, exponential: bool, seed: int) -> Estimate |
     tail = ALPHA / 2
     low, high = np.quantile(changes, (tail, 1 - tail))
     value = float(_change(scores.sum(axis=0, keepdims=True), exponential)[0])
-    return Estimate(value, float(low), float(high))
+    wider = student_quantile(1 - tail, count - 1) / _Z * math.sqrt(count / (count - 1))
+    return Estimate(
+        value, value - wider * (value - float(low)), value + wider * (float(high) - value)
+    )
 
 
 def _resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -51,7 +51,7 @@ class Layer:
     @property
     def added(self) -> float:
         """The noise, relative to the signal, that came in since those: ``10^(-sqnr / 10)``."""
-        if self.doubtful:
+        if self.doubtful or self.above == -math.inf:  # what it reads is NaN or infinite already
             return 0.0
         if math.isnan(self.sqnr):
             return math.inf

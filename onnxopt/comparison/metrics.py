@@ -60,7 +60,8 @@ def top(count: int, output: str | None = None) -> Metric:
         given = np.take_along_axis(classes, at, -1)
         ahead = classes > given
         ahead |= (classes == given) & (np.arange(classes.shape[-1]) < at)
-        return _units((ahead.sum(-1) < count).astype(float), wanted >= 0)
+        hits = (ahead.sum(-1) < count) & ~np.isnan(given[..., 0])
+        return _units(hits.astype(float), wanted >= 0)
 
     return Metric(name=f"top-{count}", score=score)
 
@@ -68,13 +69,13 @@ def top(count: int, output: str | None = None) -> Metric:
 def agreement(output: str | None = None) -> Metric:
     """Share of positions at which both models have the largest element at the same place.
 
-    Needs no labels: the first model's output takes their place. Every position is a unit.
+    Needs no labels: the first model's output takes their place. A unit is one of the N.
     """
 
     def score(outputs: Outputs, label: np.ndarray | None) -> np.ndarray:
         classes, wanted = positions(chosen(outputs, output), label)
-        hits = (np.argmax(classes, -1) == wanted).astype(float).reshape(-1)
-        return np.stack([hits, np.ones_like(hits)], axis=-1)
+        hits = (np.argmax(classes, -1) == wanted) & ~np.isnan(classes).any(-1)
+        return _units(hits.astype(float), np.ones_like(hits))
 
     return Metric(name="agreement", score=score, against_first=True, output=output)
 

@@ -6,7 +6,7 @@ import math
 
 from onnxopt.comparison.layers import Parting
 from onnxopt.comparison.metrics import Kind
-from onnxopt.comparison.report import CompareReport, output_table
+from onnxopt.comparison.report import CompareReport, Output, output_table
 from onnxopt.comparison.words import change_text, decibels, layer_cells, parting_lines, share_text
 from onnxopt.page import Page, Point, lines
 
@@ -36,8 +36,9 @@ def page_of(report: CompareReport) -> Page:
 
 
 def _tiles(report: CompareReport) -> list[tuple[str, str, str]]:
-    worst = min(report.outputs, key=lambda output: _rank(output.errors.sqnr))
-    tiles = [("SQNR", decibels(worst.errors.sqnr), f"of '{worst.name}', the least")]
+    worst = min(report.outputs, key=_rank)
+    told = decibels(worst.errors.sqnr) if _rank(worst) > -math.inf else "not comparable"
+    tiles = [("SQNR", told, f"of '{worst.name}', the least")]
     agreement = worst.errors.agreement
     if agreement is not None:
         tiles.append(("agreement", share_text(agreement.share), f"of {agreement.total:,} places"))
@@ -51,8 +52,11 @@ def _tiles(report: CompareReport) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _rank(sqnr: float) -> float:
-    return math.inf if math.isnan(sqnr) else sqnr
+def _rank(output: Output) -> float:
+    errors = output.errors
+    if errors.strange or errors.misshapen is not None:
+        return -math.inf
+    return math.inf if math.isnan(errors.sqnr) else errors.sqnr
 
 
 def _layers(page: Page, parting: Parting) -> None:
@@ -68,7 +72,10 @@ def _layers(page: Page, parting: Parting) -> None:
     ]
     if points:
         drawn = lines(
-            {"tensor": points}, x="matched tensor, in the order of the first model", y="SQNR in dB"
+            {"tensor": points},
+            x="matched tensor, in the order of the first model",
+            y="SQNR in dB",
+            from_zero=False,
         )
         page.figure(drawn, f"Signal to noise along the depth; {_MOST:g} dB stands for equal.")
     rows = [layer_cells(layer) for layer in parting.layers]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from onnxopt.comparison.words import (
     share_text,
     worst_text,
 )
+from onnxopt.plain import json_text, plain
 from onnxopt.render import Paper
 from onnxopt.verify import Tolerance
 
@@ -103,7 +103,9 @@ class CompareReport:
             if fault is not None:
                 yield fault
         most = self.limits.max_drop
-        if most is not None and self.metrics and self.metrics[0].drop > most:
+        if most is not None and not self.metrics:
+            yield f"no metric was scored, where a drop of {most:g} is allowed: no label counts"
+        elif most is not None and not self.metrics[0].drop <= most:  # nor where it is no number
             metric = self.metrics[0]
             yield f"{metric.name} drops by {metric.drop:.4g}, where {most:g} is allowed"
 
@@ -135,16 +137,25 @@ class CompareReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; numbers that are not finite become None."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
-        for told, output in zip(plain["outputs"], self.outputs, strict=True):
-            told["errors"] |= _plain({"sqnr": output.errors.sqnr, "cosine": output.errors.cosine})
+        found: dict[str, Any] = plain(dataclasses.asdict(self))
+        for told, output in zip(found["outputs"], self.outputs, strict=True):
+            told["errors"] |= plain({"sqnr": output.errors.sqnr, "cosine": output.errors.cosine})
             told["errors"]["equal"] = output.errors.equal
+            if output.errors.agreement is not None:
+                told["errors"]["agreement"]["share"] = output.errors.agreement.share
+        for metric, change in zip(found["metrics"], self.metrics, strict=True):
+            metric["drop"] = plain(change.drop)
+            metric["within_noise"] = change.within_noise
+        if self.parting is not None:
+            first = self.parting.first
+            found["parting"]["first"] = None if first is None else first.name
+            found["parting"]["costly"] = [layer.name for layer in self.parting.costly]
         head = {"within": self.within, "equal": self.equal, "verdict": self.verdict}
-        return {**head, "faults": self.faults, **plain}
+        return {**head, "faults": self.faults, **found}
 
     def to_json(self) -> str:
         """Return the report as JSON."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+        return json_text(self.to_dict())
 
     def __str__(self) -> str:
         page = io.StringIO()
@@ -219,14 +230,3 @@ def _unequal(errors: Errors) -> str:
     if errors.misshapen is not None:
         return "types or shapes"
     return f"{errors.strange + errors.mismatches:,}"
-
-
-def _plain(data: Any) -> Any:
-    """Replace enumerations by their values and numbers that are not finite by None."""
-    if isinstance(data, dict):
-        return {key: _plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_plain(value) for value in data]
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    return getattr(data, "value", data)

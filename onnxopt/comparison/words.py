@@ -66,6 +66,8 @@ def judgement(change: Change) -> str:
     on = f"on {change.units:,} unit{'s' if change.units != 1 else ''}"
     flips = f"{change.lost} lost, {change.won} won {on}" if change.chance is not None else on
     chance = "" if change.chance is None else f", McNemar p = {change.chance:.2g}"
+    if math.isnan(change.after - change.before):
+        return f"{on}: no number"
     if change.change is None:
         return f"{on}: too few to say whether that is chance"
     if change.before == change.after and not change.lost:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import shlex
 import time
@@ -32,6 +31,7 @@ from onnxopt.host import Host
 from onnxopt.io.replace import put
 from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
+from onnxopt.plain import json_text
 from onnxopt.quantizer.run import FLOAT, SHARES
 from onnxopt.report import Size
 from onnxopt.samples import Samples
@@ -357,7 +357,7 @@ class _Deployment:
 
     def _write(self, report: DeployReport) -> None:
         """Write the report as JSON, and as a page where the extra for pages is installed."""
-        data = json.dumps(report.to_dict(), indent=2).encode()
+        data = json_text(report.to_dict()).encode()
 
         def write(file: BinaryIO) -> None:
             file.write(data)

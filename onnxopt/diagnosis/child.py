@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 MARK = "onnxopt-doctor:"
 """What the line with the result begins with; libraries print what they like around it."""
 
+_OWN = Path(__file__).resolve().parents[2]
+"""Where onnxopt itself lies: it need not be installed."""
 _PATIENCE = 120.0
 """Seconds; the first start of a GPU's libraries can take one of these minutes."""
 
@@ -25,6 +29,7 @@ class Reply(NamedTuple):
 def ask(task: str, *words: str) -> Reply:
     """Do a task of ``onnxopt.diagnosis.tasks`` in a new interpreter that sees the same packages."""
     command = [sys.executable, "-P", "-m", "onnxopt.diagnosis.tasks", task, *words]
+    known = [str(_OWN), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
             command,
@@ -33,6 +38,7 @@ def ask(task: str, *words: str) -> Reply:
             errors="replace",
             timeout=_PATIENCE,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(known)},
         )
     except subprocess.TimeoutExpired:
         return Reply({}, f"it hangs: no answer within {_PATIENCE:g} s")

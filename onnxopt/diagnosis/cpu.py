@@ -36,6 +36,7 @@ FEATURES = (
         present="float and 8-bit kernels use wide vectors",
         absent="kernels fall back to narrow vectors, for floats and 8-bit integers alike",
         severity="warning",
+        remedy="run elsewhere: on a CPU of 2013 or later, or a virtual one that passes AVX2 on",
     ),
     Feature(
         name="VNNI",
@@ -54,12 +55,22 @@ FEATURES = (
         present="8-bit matrix products run on matrix units: large ones gain most from quantization",
     ),
     Feature(
+        name="NEON",
+        machines=ARM,
+        flags=("asimd", "neon"),
+        present="float and 8-bit kernels use vectors of 128 bits",
+        absent="kernels compute one number at a time, for floats and 8-bit integers alike",
+        severity="warning",
+        remedy="run elsewhere: on a 64-bit ARM CPU",
+    ),
+    Feature(
         name="dot product",
         machines=ARM,
         flags=("asimddp",),
         present="8-bit products are exact and fast, signed and unsigned",
         absent="8-bit products are exact, but hardly faster than float ones",
         severity="note",
+        remedy="onnxopt quantize MODEL -o OUT   # keeps what is faster here, by measurement",
     ),
     Feature(
         name="8-bit matrix product",

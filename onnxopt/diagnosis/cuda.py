@@ -63,6 +63,8 @@ def check(system: System) -> Iterator[Finding]:
             remedy="nvidia-smi   # in a container: start it with --gpus all",
         )
     elif built:
+        text = f"onnxruntime was built for CUDA {runtime.get('cuda') or 'of unknown version'}"
+        yield Finding(topic="CUDA", severity="ok", text=text)
         yield from _libraries(system, str(runtime.get("cuda", "")).partition(".")[0])
 
 
@@ -72,8 +74,9 @@ def _libraries(system: System, major: str) -> Iterator[Finding]:
     for library in LIBRARIES:
         copies = [*_wheels(system, library), *_files(system, library)]
         majors = {copy.rpartition(" ")[2].partition(".")[0] for copy in copies}
-        wanted = f" {major}" if library.follows_cuda and major else ""
-        if not copies or (wanted and major not in majors):
+        asked = major if library.follows_cuda else _required(system, library)
+        wanted = f" {asked}" if asked else ""
+        if not copies or (asked and asked not in majors):
             unfit.append(f"{library.name}{wanted} ({', '.join(copies) or 'not found'})")
         else:
             text = f"{library.name}: {', '.join(copies)}"
@@ -86,6 +89,16 @@ def _libraries(system: System, major: str) -> Iterator[Finding]:
             meaning="CUDA does not start, unless they lie in a folder of LD_LIBRARY_PATH",
             remedy=_GET,
         )
+
+
+def _required(system: System, library: Library) -> str:
+    """Return the major version that the installed runtime says it needs of a library's wheel."""
+    for distribution in installed_runtimes(system).values():
+        for text in distribution.requires or []:
+            found = re.match(rf"{library.wheel}(?:-cu\d+)?\D*(\d+)", text.replace("_", "-"))
+            if found is not None:
+                return found.group(1)
+    return ""
 
 
 def _wheels(system: System, library: Library) -> list[str]:

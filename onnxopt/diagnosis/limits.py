@@ -65,6 +65,7 @@ def _threads(system: System, allowed: Limits) -> Iterator[Finding]:
             severity="note",
             text=f"the container was stopped {times} for using up its CPU time",
             meaning="runs that fall into such a stop take up to 0.1 s longer",
+            remedy="fewer threads, or a larger quota: docker run --cpus N",
         )
 
 
@@ -88,6 +89,9 @@ def _memory(system: System, allowed: Limits) -> Iterator[Finding]:
         severity="warning" if little else "ok",
         text=text,
         meaning="large models will be killed while they are optimized or run" if little else "",
+        remedy="stop what else runs, or give the container more: docker run --memory 4g"
+        if little
+        else "",
     )
 
 

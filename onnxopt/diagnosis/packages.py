@@ -19,7 +19,12 @@ RUNTIMES = {
     "onnxruntime-directml": "pip install onnxruntime-directml",
     "onnxruntime-qnn": "pip install onnxruntime-qnn",
     "onnxruntime-training": "pip install onnxruntime-training",
+    "onnxruntime-rocm": "pip install onnxruntime-rocm",
+    "onnxruntime-migraphx": "pip install onnxruntime-migraphx",
+    "onnxruntime-cann": "pip install onnxruntime-cann",
+    "onnxruntime-vitisai": "pip install onnxruntime-vitisai",
     "ort-nightly": "pip install ort-nightly",
+    "ort-nightly-gpu": "pip install ort-nightly-gpu",
 }
 """The packages that hold the module ``onnxruntime``, in the same files, and how to get them."""
 

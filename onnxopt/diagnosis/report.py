@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections import Counter
 
 from onnxopt.diagnosis.finding import SEVERITIES, Finding
+from onnxopt.plain import json_text
 from onnxopt.render import Paper
 
 
@@ -25,7 +25,7 @@ class Diagnosis:
     def to_json(self) -> str:
         """Return the findings as JSON."""
         found = [dataclasses.asdict(finding) for finding in self.findings]
-        return json.dumps({"problem": self.problem, "findings": found}, indent=2)
+        return json_text({"problem": self.problem, "findings": found})
 
     def __str__(self) -> str:
         page = io.StringIO()

@@ -10,6 +10,7 @@ from onnxopt.diagnosis.finding import Finding, Severity
 from onnxopt.diagnosis.packages import installed_runtimes, reinstall
 from onnxopt.diagnosis.system import System
 
+_DRIVER = "nvidia-smi   # in a container: start it with --gpus all"
 _REMOTE = {"AzureExecutionProvider"}
 """Providers that call a server and run no node here."""
 
@@ -84,6 +85,7 @@ def providers(system: System) -> Iterator[Finding]:
             topic="providers",
             severity="note",
             text="providers are not tried: without onnx, onnx-ir and numpy no model can be made",
+            remedy="pip install --force-reinstall numpy onnx onnx-ir",
         )
         return
     available = runtime.result.get("providers", [])
@@ -115,7 +117,7 @@ def _judged(name: str, reply: Reply, system: System) -> Finding:
             severity="warning" if idle else _SEVERITIES.get(name, "warning"),
             text=f"{name} does not run a node: {reply.error}",
             meaning=_MEANINGS.get(name, "models that ask for it fail or run elsewhere"),
-            remedy="" if idle else _REMEDIES.get(name, reinstall(system)),
+            remedy=_DRIVER if idle else _REMEDIES.get(name, reinstall(system)),
         )
     if reply.result["off"]:
         return Finding(
@@ -131,5 +133,6 @@ def _judged(name: str, reply: Reply, system: System) -> Finding:
             severity="warning",
             text=f"{name} starts, but the nodes run on {', '.join(reply.result['elsewhere'])}",
             meaning="it has no kernel even for a matrix product",
+            remedy=reinstall(system),
         )
     return Finding(topic="providers", severity="ok", text=f"{name} loads and runs nodes")

@@ -10,7 +10,7 @@ from onnxopt.diagnosis.system import System
 _CPU = "/sys/devices/system/cpu"
 _SAVING = ("powersave", "ondemand", "conservative", "schedutil")
 _BUSY = 0.5
-"""Load for each usable core."""
+"""Load for each core of the machine, which the system counts the load of."""
 
 
 def check(system: System) -> Iterator[Finding]:
@@ -28,11 +28,12 @@ def check(system: System) -> Iterator[Finding]:
         yield Finding(topic="steadiness", severity="ok", text=f"frequency governor '{governor}'")
     yield from _turbo(system)
     load = system.text("/proc/loadavg").split()[:1]
-    if load and float(load[0]) > _BUSY * system.cpus:
+    online = len(system.files("/sys/devices/system/cpu/cpu[0-9]*")) or system.cpus
+    if load and float(load[0]) > _BUSY * online:
         yield Finding(
             topic="steadiness",
             severity="warning",
-            text=f"the load is {load[0]} on {system.cpus} usable cores",
+            text=f"the load is {load[0]} on the {online} cores of the machine",
             meaning="what is measured now is as much about what else runs",
             remedy="top   # see what runs, and stop it",
         )

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnxopt.difference.changes import Change, Comparer, attribute_text
 from onnxopt.difference.defaults import is_default
-from onnxopt.difference.match import Match, aligned
+from onnxopt.difference.match import Match
 from onnxopt.difference.scope import Scope
 
 _TITLE = 4
@@ -168,7 +168,7 @@ def _grouped(found: Match, loose: dict[int, ir.Node]) -> _Groups:
         for one, other in found.pairs
         for mine, theirs in zip(found.first.taken(one), found.second.taken(other), strict=False)
     ]
-    ends += aligned(found.first.graph.outputs, found.second.graph.outputs)
+    ends += found.outputs
     for mine, theirs in ends:
         above, beside = found.first.producer(mine), found.second.producer(theirs)
         if above is not None and beside is not None and {id(above), id(beside)} <= loose.keys():

@@ -40,6 +40,8 @@ class Match:
     back: dict[int, ir.Node] = dataclasses.field(default_factory=dict)
     values: dict[int, ir.Value] = dataclasses.field(default_factory=dict)
     """From values of the first graph, and of those around it, to those of the second."""
+    inputs: list[tuple[ir.Value, ir.Value]] = dataclasses.field(default_factory=list)
+    outputs: list[tuple[ir.Value, ir.Value]] = dataclasses.field(default_factory=list)
 
     def pair(self, one: ir.Node, other: ir.Node) -> None:
         """Note that two nodes are the same."""
@@ -66,10 +68,22 @@ class Match:
         return [node for node in self.second.nodes if id(node) not in self.back]
 
 
-def match(one: ir.Graph, other: ir.Graph, around: Mapping[int, ir.Value] | None = None) -> Match:
-    """Match two graphs; ``around`` are the pairs of values of the graphs that they stand in."""
+def match(
+    one: ir.Graph,
+    other: ir.Graph,
+    around: Mapping[int, ir.Value] | None = None,
+    *,
+    named: bool = False,
+) -> Match:
+    """Match two graphs; ``around`` are the pairs of values of the graphs that they stand in.
+
+    Inputs and outputs are paired by place, as the bodies of nodes and functions are called, or by
+    name where that is what callers go by (``named``).
+    """
     found = Match(Scope(one), Scope(other), values=dict(around or {}))
-    for mine, theirs in aligned(one.inputs, other.inputs):
+    pairs = aligned if named else _placed
+    found.inputs, found.outputs = pairs(one.inputs, other.inputs), pairs(one.outputs, other.outputs)
+    for mine, theirs in found.inputs:
         found.values[id(mine)] = theirs
     exact, loose = _Numbers(found, exact=True), _Numbers(found, exact=False)
     for key in (exact.both, exact.downward, exact.upward, loose.both):
@@ -97,6 +111,12 @@ def aligned(
         return [(value, named[value.name]) for value in mine if value.name in names]
     rest = iter(left)
     return [(value, named[value.name] if value.name in names else next(rest)) for value in mine]
+
+
+def _placed(
+    mine: Sequence[ir.Value], theirs: Sequence[ir.Value]
+) -> list[tuple[ir.Value, ir.Value]]:
+    return list(zip(mine, theirs, strict=False))
 
 
 Key = Callable[[ir.Node], Hashable]
@@ -175,7 +195,7 @@ class _Numbers:
 
 def _bases(found: Match) -> Iterator[tuple[ir.Value, ir.Value]]:
     """Yield the pairs of values that both graphs start from."""
-    yield from aligned(found.first.graph.inputs, found.second.graph.inputs)
+    yield from found.inputs
     outside = {id(v): v for node in found.first.nodes for v in found.first.taken(node) if v}
     for key, value in outside.items():
         if key in found.values:
@@ -183,7 +203,7 @@ def _bases(found: Match) -> Iterator[tuple[ir.Value, ir.Value]]:
 
 
 def _output_places(found: Match) -> Iterator[tuple[int, int]]:
-    for at, pair in enumerate(aligned(found.first.graph.outputs, found.second.graph.outputs)):
+    for at, pair in enumerate(found.outputs):
         yield from ((id(value), at) for value in pair)
 
 
@@ -243,9 +263,9 @@ def _neighbours(found: Match, *, strict: bool, reach: int = 0) -> None:
     one value only that varies.
     """
     pending = collections.deque(found.pairs)
-    for mine, theirs in aligned(found.first.graph.outputs, found.second.graph.outputs):
+    for mine, theirs in found.outputs:
         pending.extend(_above(found, mine, theirs, strict, reach))
-    for mine, theirs in aligned(found.first.graph.inputs, found.second.graph.inputs):
+    for mine, theirs in found.inputs:
         pending.extend(_readers(found, mine, theirs, strict))
     while pending:
         one, other = pending.popleft()

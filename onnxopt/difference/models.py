@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
-from onnxopt.difference.changes import Comparer, alike, type_text
+from onnxopt.difference.changes import Comparer, accounted, alike, type_text
 from onnxopt.difference.hunks import Hunk, hunks
 from onnxopt.difference.match import Match, aligned, match
 from onnxopt.difference.report import Difference, Notes
+from onnxopt.difference.weights import weight_change
 from onnxopt.graph import graphs, tensor
 from onnxopt.io.hush import uncollected
 from onnxopt.report import Size
@@ -31,7 +32,8 @@ def _difference(one: ir.Model, other: ir.Model, names: tuple[str, str]) -> Diffe
     comparer = Comparer(one, other)
     found: list[Hunk] = []
     matches: list[Match] = []
-    pending = [("", match(one.graph, other.graph))]
+    pending = [("", match(one.graph, other.graph, named=True))]
+    returned: list[str] = []
     mine, theirs = dict(one.functions), dict(other.functions)
     for key in [key for key in mine if key in theirs]:
         where = f"function '{'::'.join(key[:2])}'"
@@ -40,12 +42,13 @@ def _difference(one: ir.Model, other: ir.Model, names: tuple[str, str]) -> Diffe
         where, matched = pending.pop(0)
         matches.append(matched)
         found += hunks(matched, comparer, where)
+        returned += _returned(matched, where)
         pending += _inside(matched)
     return Difference(
         names=names,
         before=Size.of(one),
         after=Size.of(other),
-        head=tuple(_head(one, other)),
+        head=(*_head(one, other), *returned),
         hunks=tuple(found),
         same=sum(len(matched.nodes) for matched in matches) - sum(len(h.changed) for h in found),
         notes=_notes(matches, one, other),
@@ -67,6 +70,27 @@ def _inside(found: Match) -> Iterator[tuple[str, Match]]:
                     yield where, match(mine, theirs, found.values)
 
 
+def _returned(found: Match, where: str) -> Iterator[str]:
+    """Say which outputs are another value than they were, where no other change accounts for it."""
+    place = f" of {where}" if where else ""
+    for at, (mine, theirs) in enumerate(found.outputs):
+        held, holds = found.first.constant(mine), found.second.constant(theirs)
+        if held is not None and holds is not None:
+            change = weight_change(held, holds)
+            if change is not None:
+                yield f"output {at}{place}, the constant '{theirs.name}': {change}"
+        elif found.values.get(id(mine)) is not theirs and not accounted(found, mine, theirs):
+            yield f"output {at}{place} is {_made(theirs)}, and was {_made(mine)}"
+    sizes = len(found.first.graph.outputs), len(found.second.graph.outputs)
+    if where and sizes[0] != sizes[1]:
+        yield f"outputs{place}: {sizes[0]} -> {sizes[1]}"
+
+
+def _made(value: ir.Value) -> str:
+    maker = value.producer()
+    return f"'{value.name}'" + (f" of {maker.op_type}" if maker is not None else ", an input")
+
+
 def _head(one: ir.Model, other: ir.Model) -> Iterator[str]:
     """Say what differs outside the nodes."""
     for way, mine, theirs in (
@@ -74,6 +98,7 @@ def _head(one: ir.Model, other: ir.Model) -> Iterator[str]:
         ("output", one.graph.outputs, other.graph.outputs),
     ):
         yield from _signature(way, _fed(mine), _fed(theirs))
+    yield from _defaults(one.graph.inputs, other.graph.inputs)
     for domain in sorted({*one.opset_imports, *other.opset_imports}):
         versions = (model.opset_imports.get(domain) for model in (one, other))
         yield from _was(f"operator set {domain or 'ai.onnx'}", *versions)
@@ -92,6 +117,20 @@ def _head(one: ir.Model, other: ir.Model) -> Iterator[str]:
 
 def _fed(values: Sequence[ir.Value]) -> list[ir.Value]:
     return [value for value in values if not value.is_initializer()]
+
+
+def _defaults(mine: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> Iterator[str]:
+    """Say what became of weights that are inputs too, which callers may override."""
+    before, after = (
+        {value.name: value.const_value for value in values if value.is_initializer()}
+        for values in (mine, theirs)
+    )
+    for name in sorted(before.keys() | after.keys(), key=str):
+        held, holds = before.get(name), after.get(name)
+        if held is None or holds is None:
+            yield f"default of input '{name}' {'added' if held is None else 'removed'}"
+        elif (change := weight_change(held, holds)) is not None:
+            yield f"default of input '{name}': {change}"
 
 
 def _was(what: str, before: object, after: object) -> Iterator[str]:

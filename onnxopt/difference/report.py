@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from typing import Any
 
 from onnxopt.difference.hunks import Hunk
+from onnxopt.plain import json_text
 from onnxopt.render import Paper, bytes_text
 from onnxopt.report import Size
 
@@ -99,7 +99,7 @@ class Difference:
 
     def to_json(self) -> str:
         """Return the difference as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        return json_text(self.to_dict())
 
     def __str__(self) -> str:
         page = io.StringIO()

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.costs import NodeCost
+from onnxopt.costs.table import TABLE
 from onnxopt.inspection.operands import INTEGER, PACKED, Integer
 from onnxopt.inspection.scales import Scheme, input_at, packed, weight_scheme
 from onnxopt.ops import VIEWS, key
@@ -74,6 +75,8 @@ def coverage(rows: Sequence[NodeCost]) -> Coverage:
         node = row.node
         if node.op_type in _QUANTIZERS:
             quantizers += 1
+        elif key(node) not in TABLE:
+            continue  # nobody knows whether it has any
         elif row.macs == 0:
             between += _between(node)
         else:
@@ -176,15 +179,24 @@ def _dequantizer(value: ir.Value) -> ir.Node | None:
 
 
 def _constant(value: ir.Value, dequantizer: ir.Node | None) -> bool:
-    source = value if dequantizer is None else dequantizer.inputs[0]
-    return source is not None and graph.tensor(_origin(source)) is not None
+    return _stored(value if dequantizer is None else dequantizer.inputs[0]) is not None
 
 
 def _size(value: ir.Value) -> int:
     source = _dequantizer(value)
-    stored = value if source is None else source.inputs[0]
-    held = None if stored is None else graph.tensor(_origin(stored))
+    held = _stored(value if source is None else source.inputs[0])
     return 0 if held is None else held.size
+
+
+def _stored(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """Return the constant behind a value, be it quantized in the graph as after training."""
+    if value is None:
+        return None
+    origin = _origin(value)
+    maker = origin.producer()
+    if maker is not None and maker.op_type == "QuantizeLinear" and maker.inputs[0] is not None:
+        origin = _origin(maker.inputs[0])
+    return graph.tensor(origin)
 
 
 def _activation(dequantizer: ir.Node) -> tuple[str, str]:

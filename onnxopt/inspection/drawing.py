@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnxopt.costs.count import name_of
 from onnxopt.inspection.layers import Layer
 from onnxopt.page import END, Edge, Node, Plot, family, graph, undrawn
+from onnxopt.segments import reads
 
 
 def drawing(main: ir.Graph, layers: Sequence[Layer]) -> Plot | str:
@@ -40,8 +41,8 @@ def _box(at: int, node: ir.Node, layer: Layer | None) -> Node:
 
 def _edges(main: ir.Graph, held: list[ir.Node], makers: dict[ir.Value, str]) -> Iterator[Edge]:
     for at, node in enumerate(held):
-        for value in node.inputs:
-            if value is not None and value in makers:
+        for value in reads(node):
+            if value in makers:
                 yield Edge(makers[value], str(at), value.name or "")
     for at, value in enumerate(main.outputs):
         if value in makers:

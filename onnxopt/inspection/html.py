@@ -54,7 +54,11 @@ def page(found: Inspection, model: ir.Model, *, title: str) -> Page:
 def _tiles(found: Inspection) -> list[tuple[str, str, str]]:
     macs = sum(row.macs for row in found.coverage.schemes)
     covered = share_text(sum(row.macs for row in found.coverage.quantized), macs)
-    least = "at least; some nodes are not counted" if found.uncounted else "multiply-accumulates"
+    least = (
+        "at least; some nodes are not counted"
+        if "macs" in found.lacking
+        else "multiply-accumulates"
+    )
     return [
         ("MACs", count_text(found.macs), least),
         ("parameters", count_text(found.weights.parameters), bytes_text(found.size.weight_bytes)),

@@ -61,13 +61,26 @@ class Inspection:
 
     @property
     def uncounted(self) -> tuple[Layer, ...]:
-        """Nodes of which the MACs, or how often they run, are not known."""
-        return tuple(row for row in self.layers if row.macs is None or row.times is None)
+        """Nodes of which MACs, operations, bytes or how often they run are not known."""
+        return tuple(
+            row for row in self.layers if None in (row.macs, row.ops, row.nbytes, row.times)
+        )
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The totals that lack what nobody knows: of ``macs``, ``ops`` and ``nbytes``."""
+        rows = self.uncounted
+        return frozenset(
+            name
+            for name in ("macs", "ops", "nbytes")
+            if any(row.times is None or getattr(row, name) is None for row in rows)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         found = dataclasses.asdict(self)
         found["totals"] = {"macs": self.macs, "ops": self.ops, "nbytes": self.nbytes}
+        found["totals"]["at_least"] = sorted(self.lacking)
         found["totals"] |= {
             "parameters": self.weights.parameters,
             "zeros": self.weights.zeros,

@@ -33,9 +33,10 @@ def weight_scheme(
 ) -> Scheme:
     """Describe the quantized weight at an input of a node; by default a DequantizeLinear's."""
     held = input_at(node, weight)
-    dtype = "" if held is None or held.dtype is None else held.dtype.name.lower()
     scales = None if scale is None else input_at(node, scale)
     zeros = None if zero is None else input_at(node, zero)
+    typed = (value for value in (held, zeros) if value is not None and value.dtype is not None)
+    dtype = next((value.dtype.name.lower() for value in typed if value.dtype is not None), "")
     return Scheme(
         dtype=dtype,
         granularity=_granularity(node, scales if scales is not None else zeros),

@@ -65,11 +65,12 @@ def sizes(found: Inspection) -> str:
 
 def computed(found: Inspection) -> Iterator[str]:
     """Say what one run computes and moves, and what is missing in these figures."""
-    least = "at least " if found.uncounted else ""
-    text = f"{least}{count_text(found.macs)} MACs"
+    least = dict.fromkeys(found.lacking, "at least ")
+    text = f"{least.get('macs', '')}{count_text(found.macs)} MACs"
     if found.formula != str(found.macs) and len(found.formula) <= _FORMULA:
         text += f" ({shorten(found.formula, _FORMULA)})"
-    text += f", {count_text(found.ops)} other operations, {bytes_text(found.nbytes)} moved"
+    text += f", {least.get('ops', '')}{count_text(found.ops)} other operations"
+    text += f", {least.get('nbytes', '')}{bytes_text(found.nbytes)} moved"
     yield text
     if found.uncounted:
         yield _missing(found.uncounted)

@@ -75,7 +75,9 @@ def _packed_zeros(segment: Segment, tensor: ir.TensorProtocol, zero: int) -> int
 
 
 def pattern(tensor: ir.TensorProtocol, zero: int | None) -> str:
-    """Return the tightest N:M pattern that holds throughout, such as ``2:4 along axis 1``.
+    """Return the N:M pattern with the smallest share that holds, such as ``2:4 along axis 1``.
+
+    Of equal shares the shortest M, which says most.
 
     At most N of every M neighbours along the axis are not zero, with N at most half of M. Source:
     Mishra et al., "Accelerating sparse deep neural networks", 2021. Empty where there is none.
@@ -83,13 +85,18 @@ def pattern(tensor: ir.TensorProtocol, zero: int | None) -> str:
     array = None if tensor.dtype.bitwidth < 8 else _elements(tensor)
     if array is None or array.ndim < 2 or zero is None:
         return ""
+    found: list[tuple[float, int, int, int]] = []
     for span in _GROUPS:
         for axis in dict.fromkeys((array.ndim - 1, 1, 0)):
             if array.shape[axis] and array.shape[axis] % span == 0:
                 most = _most(array, axis, span, zero, segment_of(tensor))
                 if 0 < most <= span // 2:
-                    return f"{most}:{span} along axis {axis}"
-    return ""
+                    found.append((most / span, span, most, axis))
+                    break
+    if not found:
+        return ""
+    _, span, most, axis = min(found)
+    return f"{most}:{span} along axis {axis}"
 
 
 def _most(array: np.ndarray, axis: int, span: int, zero: int, segment: Segment | None) -> int:

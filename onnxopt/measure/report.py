@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import Percentile
 from onnxopt.measure.text import render
 from onnxopt.measure.verdict import Outcome
+from onnxopt.plain import json_text
 from onnxopt.render import Paper
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class BenchReport:
 
     def to_json(self) -> str:
         """Return the report as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+        return json_text(dataclasses.asdict(self))
 
     def __str__(self) -> str:
         page = io.StringIO()

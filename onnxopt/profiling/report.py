@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
+from onnxopt.plain import json_text
 from onnxopt.profiling.overhead import Charge
 from onnxopt.profiling.peaks import Peaks
 from onnxopt.profiling.roofline import Bound
@@ -175,7 +175,7 @@ class ProfileReport:
 
     def to_json(self) -> str:
         """Return the report as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        return json_text(self.to_dict())
 
     def render(self, paper: Paper, *, top: int = TOP) -> None:
         """Write what takes the time and what could be gained, then the tables."""

@@ -11,6 +11,7 @@ from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
 from onnxopt.contents import Contents, content_rows
 from onnxopt.measure.intervals import Estimate
+from onnxopt.plain import plain
 from onnxopt.pruning.options import Ratios
 from onnxopt.render import Paper
 
@@ -81,8 +82,8 @@ class PruneReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, which has no infinity."""
-        plain: dict[str, Any] = _finite(dataclasses.asdict(self))
-        return plain
+        found: dict[str, Any] = plain(dataclasses.asdict(self))
+        return found
 
     def __str__(self) -> str:
         page = io.StringIO()
@@ -163,11 +164,3 @@ class PruneReport:
 def cost_text(row: GroupRow) -> str:
     """Return what a group costs as a share."""
     return "-" if row.after == row.before else f"{100 * row.cost:.2f} %"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

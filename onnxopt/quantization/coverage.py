@@ -88,6 +88,9 @@ def _weighted(node: ir.Node) -> bool:
     if weight is None:
         return False
     source = _dequantized(weight)
+    maker = None if source is None else source.producer()
+    if maker is not None and maker.op_type == "QuantizeLinear":  # as training with it leaves it
+        source = maker.inputs[0]
     return graph.tensor(weight if source is None else source) is not None
 
 

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -180,6 +181,36 @@ def test_nan_and_integers() -> None:
     assert "NaN" in report.faults[0]
     assert "elements differ" in report.faults[1]
     assert json.loads(report.to_json())["within"] is False
+
+
+def test_a_drop_that_nobody_can_tell_is_out_of_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost.py").write_text("def nan(outputs, label):\n    return float('nan')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    report = onnxopt.compare(
+        network(), network(), samples=samples(), metrics=["lost:nan"], max_drop=0.1
+    )
+    assert not report.within
+    assert "no number" in str(report)
+
+
+def test_the_parting_is_in_the_json_too() -> None:
+    report = onnxopt.compare(network(6), spoiled(3), samples=samples(), layers=True)
+    assert report.parting is not None
+    assert report.parting.first is not None
+    told = json.loads(report.to_json())
+    assert told["parting"]["first"] == report.parting.first.name
+    assert told["parting"]["costly"][0] == report.parting.costly[0].name
+
+
+def test_what_overflows_is_told_once() -> None:
+    text = (
+        "(float[n,8] x) => (float[n,8] y) <float k = {K}> { a = Mul(x, k) b = Exp(a) y = Abs(b) }"
+    )
+    one, other = (model_of(text.replace("K", k)) for k in ("1.0", "3e38"))
+    report = onnxopt.compare(one, other, samples=samples(), layers=True)
+    assert "-inf dB" not in str(report)
 
 
 def test_the_runtime_itself_can_be_held_against_the_model() -> None:

@@ -22,6 +22,7 @@ from onnxopt.comparison import (
     top,
     wilson,
 )
+from onnxopt.comparison.intervals import LEAST_UNITS
 from onnxopt.errors import ModelError, UsageError
 
 
@@ -70,6 +71,29 @@ def test_agreement_is_against_the_first_model() -> None:
     assert change.after == pytest.approx((one.argmax(1) == two.argmax(1)).mean())
     assert change.drop == pytest.approx(1 - change.after)
     assert not change.within_noise
+
+
+def test_positions_of_one_image_are_one_unit_of_agreement() -> None:
+    rng, scores = np.random.default_rng(3), Scores(agreement())
+    for _ in range(12):
+        one = rng.normal(size=(1, 4, 16, 16)).astype(np.float32)
+        two = one if rng.random() < 0.5 else one[:, ::-1]  # wholly the same, or wholly not
+        scores.add({"y": one}, {"y": two}, None)
+    change = scores.change()
+    assert change is not None
+    assert change.units == 12
+    assert change.change is not None
+    assert change.change.high - change.change.low > 0.3  # as of 12 tosses, not of 3,072
+
+
+def test_what_is_no_number_is_no_hit() -> None:
+    nothing = np.full((3, 4), np.nan, np.float32)
+    assert value(top(1), nothing, np.array([1, 2, 3])) == 0.0
+    scores = Scores(agreement())
+    scores.add({"y": nothing}, {"y": nothing}, None)
+    change = scores.change()
+    assert change is not None
+    assert change.after == 0.0
 
 
 def test_what_fits_the_labels_is_found() -> None:
@@ -149,7 +173,21 @@ def test_intervals_of_means_hold_the_truth() -> None:
         assert found is not None
         held += found.low <= 0.1 <= found.high
     assert held / 200 > 0.88
-    assert bootstrap(scores[:1], exponential=False, seed=0) is None
+    assert bootstrap(scores[: LEAST_UNITS - 1], exponential=False, seed=0) is None
+    holed = scores.copy()
+    holed[3, 1] = np.nan
+    assert bootstrap(holed, exponential=False, seed=0) is None
+
+
+def test_intervals_of_few_units_hold_the_truth() -> None:
+    rng, held = np.random.default_rng(11), 0
+    for seed in range(300):
+        moved = rng.normal(0.3, 1.0, LEAST_UNITS)
+        scores = np.stack([np.zeros(LEAST_UNITS), moved, np.ones(LEAST_UNITS)], axis=1)
+        found = bootstrap(scores, exponential=False, seed=seed)
+        assert found is not None
+        held += found.low <= 0.3 <= found.high
+    assert held / 300 > 0.92
 
 
 def test_a_few_flips_are_noise_and_many_are_not() -> None:

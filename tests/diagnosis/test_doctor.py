@@ -22,13 +22,20 @@ def test_a_sound_machine_has_nothing_to_complain_of(tmp_path: Path) -> None:
     assert str(found).startswith("packages\n  ok       onnxruntime 1.31.1, all files intact\n")
 
 
+POOR = {"proc/loadavg": "9.0 2.0 1.0 1/100 5", "proc/meminfo": "MemAvailable: 1000 kB\n"}
+
+
 def test_a_broken_machine_gets_every_finding_and_no_error(tmp_path: Path) -> None:
     dead = Reply({}, "it crashes with SIGSEGV")
     tasks = replies(versions=dead, loading=dead, runtime=dead, targets=dead, node=dead)
     found = diagnose(system(tmp_path, flags=(), tasks=tasks))
     assert found.problem
     assert found.summary().startswith("3 problems")
-    assert all(each.remedy for each in found.findings if each.severity == "problem")
+    weak = diagnose(system(tmp_path / "weak", flags=("sse4_2",), cpus=1, files=POOR))
+    findings = [*found.findings, *weak.findings]
+    wrong = [each for each in findings if each.severity in ("warning", "problem")]
+    assert len(wrong) > 6
+    assert [each.text for each in wrong if not each.remedy] == []
 
 
 def test_the_text_has_meaning_and_remedy_below_the_finding(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def test_old_and_unknown_cpus_are_told(tmp_path: Path) -> None:
 def test_arm_has_other_rows(tmp_path: Path) -> None:
     arm = system(tmp_path, flags=("asimd", "asimddp", "i8mm"), machine="aarch64")
     texts = [each.text for each in cpu.check(arm)]
-    assert len(texts) == 3
+    assert len(texts) == 4
+    assert any(text.startswith("NEON: ") for text in texts)
     assert not any("VNNI" in text for text in texts)
     old = system(tmp_path, flags=("asimd",), machine="aarch64")
     assert told(list(cpu.check(old))) == [("note", "no dot product")]
@@ -140,7 +141,10 @@ def test_load_counts_by_core(tmp_path: Path) -> None:
     files = {"proc/loadavg": "3.10 2.0 1.0 1/100 5"}
     assert told(list(steadiness.check(system(tmp_path, cpus=8, files=files)))) == []
     ((severity, text),) = told(list(steadiness.check(system(tmp_path, cpus=4, files=files))))
-    assert (severity, text) == ("warning", "the load is 3.10 on 4 usable cores")
+    assert (severity, text) == ("warning", "the load is 3.10 on the 4 cores of the machine")
+    busy = tmp_path / "large"  # a container of 4 cores on a machine of 16, whose load it sees
+    seen = system(busy, cpus=4, files={**files, **cores(8)})
+    assert told(list(steadiness.check(seen))) == []
 
 
 def test_variables_are_told_with_what_they_do(tmp_path: Path) -> None:

@@ -102,12 +102,16 @@ def test_libraries_of_another_cuda_are_told(tmp_path: Path) -> None:
     seen = system(tmp_path, files=files, tasks=replies(runtime=CUDA_BUILD))
     found = list(cuda.check(seen))
     place = tmp_path / "usr/local/cuda-13.0/lib64/libcublas.so"
-    assert [each.text for each in found[1:3]] == [
+    assert [each.text for each in found[1:4]] == [
+        "onnxruntime was built for CUDA 13.0",
         f"cuBLAS: {place} 13",
         "cuDNN: nvidia-cudnn-cu12 9.10.2",
     ]
-    assert found[3].severity == "warning"
-    assert "CUDA 13 (nvidia-cuda-runtime-cu12 12.8.90), cuFFT (not found)" in found[3].text
+    assert found[4].severity == "warning"
+    assert "CUDA 13 (nvidia-cuda-runtime-cu12 12.8.90), cuFFT (not found)" in found[4].text
+    needs = "Requires-Dist: nvidia-cudnn-cu12~=10.0; extra == 'cudnn'\n"
+    install(tmp_path, "onnxruntime-gpu", "1.40.0", {}, needs)
+    assert "cuDNN 10 (nvidia-cudnn-cu12 9.10.2)" in list(cuda.check(seen))[-1].text
 
 
 def test_a_build_for_cuda_without_a_driver_is_told(tmp_path: Path) -> None:

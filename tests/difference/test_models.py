@@ -240,3 +240,54 @@ def _computing(model: ir.Model) -> int:
         graph.tensor(node.outputs[0]) is None if len(node.outputs) == 1 else True
         for node in model.graph
     )
+
+
+BRANCHES = """(bool c, float[4] x) => (float[4] y, float[4] z) {
+  y, z = If (c) <
+    then_branch = g () => (float[4] FIRST, float[4] SECOND) { u = Relu(x) v = Exp(x) },
+    else_branch = h () => (float[4] p, float[4] q) { p = Relu(x) q = Abs(x) }
+  >
+}"""
+ONE_WAY = BRANCHES.replace("FIRST", "u").replace("SECOND", "v")
+THE_OTHER = BRANCHES.replace("FIRST", "v").replace("SECOND", "u")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (
+            "(float[4] x) => (float[4] a, float[4] b) { a = Relu(x) b = Sigmoid(x) }",
+            "(float[4] x) => (float[4] a, float[4] b) { b = Relu(x) a = Sigmoid(x) }",
+            "output 0 is 'a' of Sigmoid, and was 'a' of Relu",
+        ),
+        (
+            "(float[4] x) => (float[4] y) { a = Relu(x) y = Sigmoid(a) }",
+            "(float[4] x) => (float[4] y) { y = Relu(x) b = Sigmoid(y) }",
+            "output 0 is 'y' of Relu, and was 'y' of Sigmoid",
+        ),
+        (
+            ONE_WAY,
+            THE_OTHER,
+            "output 0 of then_branch of If 'y' is 'v' of Exp, and was 'u' of Relu",
+        ),
+        (
+            "(float[2] x, float[2] w = {0.0, 0.0}) => (float[2] y) { y = Add(x, w) }",
+            "(float[2] x, float[2] w = {1.0, 5.0}) => (float[2] y) { y = Add(x, w) }",
+            "default of input 'w'",
+        ),
+    ],
+)
+def test_what_is_returned_and_what_is_taken_by_default_count(
+    one: str, other: str, said: str
+) -> None:
+    found = difference(model_of(one), model_of(other))
+    assert not found.equal
+    assert said in str(found)
+    json.loads(found.to_json(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_json_knows_no_infinity() -> None:
+    text = "(float[2] x) => (float[2] y) <float[2] w = {W}> { y = Add(x, w) }"
+    one, other = (model_of(text.replace("W", w)) for w in ("0.0, 0.0", "1.0, 5.0"))
+    told = difference(one, other).to_json()
+    json.loads(told, parse_constant=lambda name: pytest.fail(name))

@@ -119,6 +119,22 @@ def test_weights_only() -> None:
     assert one(text) == "weights only QDQ, symmetric int8 per axis 1 weights"
 
 
+def test_weights_that_are_quantized_in_the_graph() -> None:
+    text = """g (float[2,4] x) => (float[2,3] y)
+    <float[4,3] w = {1.0}, float s = {1.0}, int8 z = {0}, uint8 u = {3}>
+    { q = QuantizeLinear (x, s, u) e = DequantizeLinear (q, s, u)
+      p = QuantizeLinear (w, s, z) d = DequantizeLinear (p, s, z) m = MatMul (e, d)
+      o = QuantizeLinear (m, s, u) y = DequantizeLinear (o, s, u) }"""
+    assert one(text) == "static QDQ, symmetric int8 per tensor weights, uint8 activations"
+
+
+def test_what_nobody_knows_is_no_node_with_macs() -> None:
+    header = '<ir_version: 8, opset_import: ["": 17, "far": 1]>'
+    text = f"{header} g (float[2,2] x) => (float[2,2] y) {{ a = far.Away (x) y = MatMul (a, x) }}"
+    (row,) = coverage(Costs.of(parse(text)).rows).schemes
+    assert (row.nodes, row.how) == (1, "float")
+
+
 def test_a_float_output() -> None:
     text = """g (float[2,4] x) => (float[2,3] y)
     <int8[4,3] w = {1}, float s = {1.0}, int8 z = {3}>

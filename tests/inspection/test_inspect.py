@@ -111,6 +111,14 @@ def test_unknown_operators_are_named() -> None:
     assert "operator far::Away is unknown" in out
 
 
+def test_bytes_that_only_the_data_tell_are_a_least() -> None:
+    text = "g (float[4,4] x) => (int64[t,2] y) { n = NonZero(x) y = Transpose(n) }"
+    found = inspect(parse(text))
+    assert "nbytes" in found.lacking
+    assert "macs" not in found.lacking
+    assert "at least 0 B moved" in said(parse(text))
+
+
 def test_inputs_that_are_no_tensors() -> None:
     text = "g (seq(float[2]) s, float[n] x) => (float[n] y) { l = SequenceLength (s) y = Exp (x) }"
     found = inspect(parse(text))

@@ -114,6 +114,12 @@ def test_a_pattern_is_found_along_its_axis(kept: int, span: int, axis: int) -> N
     assert pattern(ir.Tensor(array.copy()), 0) == f"{kept}:{span} along axis {axis}"
 
 
+def test_of_several_patterns_the_sparsest_is_told() -> None:
+    array = np.zeros((4, 16), np.float32)
+    array[:, [0, 8]] = 1
+    assert pattern(ir.Tensor(array), 0) == "1:8 along axis 1"
+
+
 def test_scattered_zeros_are_no_pattern() -> None:
     array = np.ones((16, 16), np.float32)
     array[:10] = 0
