@@ -3,9 +3,10 @@
 For each model, after the default pipeline: how many groups the coupling analysis finds and why
 others have to stay; the outputs after zeros, planted in every group, were cut out, against those
 before (normalisations over cut axes take their statistics over what is left, on both sides); and
-the model at half its MACs, with the same share of each group gone, smallest L1 first. Everything
-is run by ONNX Runtime with its optimizer off, at both recorded sizes. Goes on where it was
-stopped. Writes results/pruning_coverage.json.
+the model at half its MACs, with the same share of each group gone, smallest L1 first; and what
+`onnxopt.prune` makes of it at half its MACs on the recorded feeds. Everything is run by ONNX
+Runtime with its optimizer off, at both recorded sizes. Goes on where it was stopped. Writes
+results/pruning_coverage.json.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def examine(case: Case) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 2),
         **described(coupling),
     }
-    for name, figure in (("exact", exactness), ("half", halved)):
+    for name, figure in (("exact", exactness), ("half", halved), ("pruned", pruned)):
         try:
             found[name] = figure(model.clone(), coupling, feeds)
         except Exception as error:
@@ -154,6 +155,22 @@ def halved(model: ir.Model, _: Coupling, feeds: Sequence[Feeds]) -> dict[str, An
         "with_normalised_axes": with_width,
         "runs": len(outputs),
         "missed": missed(reached, couple(model)),
+    }
+
+
+def pruned(model: ir.Model, _: Coupling, feeds: Sequence[Feeds]) -> dict[str, Any]:
+    """Prune as a user would, two feeds for samples; return what is left and that it runs."""
+    started = time.perf_counter()
+    thin, report = onnxopt.prune_with_report(
+        model, macs=TARGET, samples=list(feeds), ratios="layers", measure=False
+    )
+    for one in feeds:
+        run(thin, one)
+    return {
+        "ratio": report.after.macs / max(report.before.macs, 1),
+        "reached": report.reached,
+        "refitted": len(report.layers),
+        "seconds": round(time.perf_counter() - started, 1),
     }
 
 
@@ -295,7 +312,9 @@ def line_of(name: str, found: Mapping[str, Any]) -> str:
     exact, half = found["exact"]["error"], found["half"]
     return (
         f"{name:34s} {found['groups']:4d} groups {found['units']:6d} units, error {exact}, "
-        f"MACs {half.get('ratio', half.get('error'))} {json.dumps(found['without_row'])}"
+        f"MACs {half.get('ratio', half.get('error'))} pruned "
+        f"{found['pruned'].get('ratio', found['pruned'].get('error'))} "
+        f"{json.dumps(found['without_row'])}"
     )
 
 
