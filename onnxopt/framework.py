@@ -56,6 +56,11 @@ class Declared:
         return f"{self.name}{kind}={sizes}"
 
 
+def axis_name(name: str, axis: int) -> str:
+    """Return a name for an axis of an input that a model leaves open."""
+    return re.sub(r"\W+", "_", f"{name}_{axis}") if axis else "batch"
+
+
 class RefusedError(ModelError):
     """A framework or one of its exporters does not do what is asked of it."""
 
@@ -94,6 +99,8 @@ class Subject(abc.ABC):
     """What the user should know of it."""
     checks_indices: bool = True
     """Whether the framework refuses an index that a table does not have."""
+    tables: bool = False
+    """Whether the columns of a table may be inputs of their own, by name."""
     rows: int = 0
     """How many further rows, made of the example's, it costs next to nothing to compare on."""
 

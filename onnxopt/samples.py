@@ -100,6 +100,23 @@ def samples_of(given: Given) -> Path | Samples | None:
     return Samples.of(given)
 
 
+def named_samples(path: Path) -> Samples:
+    """Make a stream of the ``.npz`` files of a path as they are, before inputs are known.
+
+    Raises ModelError where there are none.
+    """
+    found = [files[0] for files in _entries(path) if files[0].suffix == ".npz"]
+    if not found:
+        raise ModelError(f"{path}: no .npz files there, which name the inputs that they are for")
+
+    def read(file: Path) -> Sample:
+        held = _npz(file)
+        label = next((held.pop(key) for key in LABELS if key in held), None)
+        return Sample(held, label)
+
+    return Samples(lambda: map(read, found), len(found))
+
+
 def _entries(path: Path) -> list[tuple[Path, ...]]:
     """Return the files of every sample: one file each, or the numbered files of a folder."""
     if not path.exists():

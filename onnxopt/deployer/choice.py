@@ -71,13 +71,17 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
 def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
     """Return what to deploy and why.
 
-    The fastest that is measurably faster than the exported model; without one the optimized model,
-    unless it is slower.
+    The fastest that is measurably faster than the exported model, the quantized one only where its
+    interval lies below what the optimized one takes; without any, the optimized model, unless it is
+    slower.
     """
     fit = [each for each in candidates[1:] if each.refused is None]
     faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
     if faster:
-        best = min(faster, key=lambda each: each.ratio[0] if each.ratio else 1.0)
+        best = min(faster, key=_taken)
+        exact = next((each for each in faster if each.label == OPTIMIZED), best)
+        if best is not exact and best.ratio is not None and best.ratio[2] >= _taken(exact):
+            best = exact
         return best.label, f"the fastest that keeps the outputs: {best.verdict}"
     optimized = next((each for each in fit if each.label == OPTIMIZED), None)
     if optimized is not None and optimized.outcome != "slower":
@@ -85,6 +89,10 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
             return OPTIMIZED, "it computes the same as the exported one; nothing was measured"
         return OPTIMIZED, f"not slower than the exported one: {optimized.verdict}"
     return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
+
+
+def _taken(each: Candidate) -> float:
+    return 1.0 if each.ratio is None else each.ratio[0]
 
 
 def ways_to_open(target: str, cores: int) -> dict[str, Backend]:

@@ -54,7 +54,7 @@ class DeployReport:
     commands: tuple[str, ...]
     """What repeats it, step by step."""
     warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: list[str]
     reused: tuple[str, ...]
     """Stages whose results were there already."""
     host: str

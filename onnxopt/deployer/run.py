@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import math
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +12,11 @@ import onnx_ir as ir
 
 from onnxopt import __version__, catalogue, exporter, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
-from onnxopt.comparison.report import CompareReport, Limits
+from onnxopt.comparison.report import Limits
 from onnxopt.deployer.choice import best_of, timed, way_of, ways_to_open, with_times
+from onnxopt.deployer.commands import Commands, export_command
+from onnxopt.deployer.exactness import compared
+from onnxopt.deployer.held import Held
 from onnxopt.deployer.report import (
     EXPORTED,
     OPTIMIZED,
@@ -24,7 +24,7 @@ from onnxopt.deployer.report import (
     Candidate,
     DeployReport,
 )
-from onnxopt.deployer.stages import Result, Stages, file_hash, samples_hash
+from onnxopt.deployer.stages import Result, Stages, file_hash, files_hash, samples_hash
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.notation import Axes
 from onnxopt.host import Host
@@ -32,14 +32,9 @@ from onnxopt.io.replace import put
 from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
 from onnxopt.plain import json_text
-from onnxopt.quantizer.run import FLOAT, SHARES
+from onnxopt.quantizer.run import FLOAT
 from onnxopt.report import Size
 from onnxopt.samples import Samples
-from onnxopt.split import Split
-from onnxopt.target import Feeds
-
-_ENOUGH = 4
-"""Samples that latency is measured on."""
 
 
 def _silent(share: float, text: str) -> None:
@@ -85,7 +80,9 @@ class _Deployment:
         self._notes: list[str] = []
         self._rolled_back: list[str] = []
         self._files: dict[str, Path] = {}
-        self._commands: list[str] = []
+        self._target_of: dict[str, str] = {}
+        """Of files that need another setting than the target asked for."""
+        self._commands = Commands(request.samples, request.seed)
         self._samples = request.samples
 
     def run(self) -> DeployReport:
@@ -111,9 +108,9 @@ class _Deployment:
             changes=optimized["changes"],
             verification=optimized["verification"],
             rolled_back=tuple(self._rolled_back),
-            commands=tuple(self._commands),
+            commands=tuple(self._commands.lines),
             warnings=tuple(dict.fromkeys(self._warnings)),
-            notes=tuple(self._notes),
+            notes=self._notes,
             reused=tuple(self._stages.reused),
             host=f"{Host.here().cpu}, {Host.here().cores} cores",
             seconds=time.perf_counter() - started,
@@ -128,26 +125,51 @@ class _Deployment:
         """Export the model; a file that is ONNX already stays where it is."""
         self._request.progress(0.02, "exporting")
         request, thing = self._request, self._thing
-        inputs = request.inputs
-        if inputs is None and request.dynamic is not None and isinstance(self._samples, Samples):
-            inputs = next(iter(self._samples), None)
         asked = exporter.Request(
-            inputs=inputs,
+            inputs=request.inputs,
             dynamic=request.dynamic,
             outputs=request.outputs,
             samples=self._samples,
             folder=request.folder,
             seed=request.seed,
         )
-        model, report = exporter.run(thing, asked)
-        path = Path(thing) if isinstance(thing, str | Path) and report.exporter is None else None
-        if path is None:
-            path = self._at("exported.onnx")
+        path = self._at("exported.onnx")
+
+        def make() -> Result:
+            model, report = exporter.run(thing, asked)
+            if report.exporter is None and isinstance(thing, str | Path):
+                return report.to_dict()
             io.save(model, path)
-            self._commands.append(_export_command(thing, report, path))
+            return report.to_dict() | {"command": export_command(thing, report, path)}
+
+        key = self._export_key()
+        found = make() if key is None else self._stages.do("export", key, make, path)
+        command = found.pop("command", None)
+        if command is None:
+            self._files[EXPORTED] = Path(str(thing))
+            return found
         self._files[EXPORTED] = path
-        self._notes += [note for note in report.notes if report.exporter is not None]
-        return report.to_dict()
+        self._commands.lines.append(command)
+        self._notes += found["notes"]
+        return found
+
+    def _export_key(self) -> tuple[object, ...] | None:
+        """Return what an export is made from; None for code, which may change, and for ONNX."""
+        request, thing = self._request, self._thing
+        examples = request.inputs is not None and not all(
+            isinstance(each, str) for each in request.inputs
+        )
+        if not isinstance(thing, str | Path) or not Path(thing).exists() or examples:
+            return None
+        kinds = map(catalogue.framework, catalogue.frameworks())
+        if not any(kind.reads(Path(thing)) for kind in kinds):
+            return None
+        asked = (request.inputs, request.dynamic, request.outputs, request.seed)
+        return (__version__, files_hash(Path(thing)), *asked, samples_hash(self._samples))
+
+    def _held(self) -> Held:
+        request = self._request
+        return Held(self._samples, self._files[EXPORTED], request.metrics, request.seed)
 
     def _key(self, *more: object) -> tuple[object, ...]:
         request = self._request
@@ -178,17 +200,11 @@ class _Deployment:
         self._files[OPTIMIZED] = path
         self._rolled_back += [f"a rewrite that changed the outputs, {t}" for t in found["left_out"]]
         self._notes += found["notes"]
-        self._commands.append(
-            f"onnxopt optimize {source} -o {path} --target {self._request.target}{self._given()}"
-        )
+        self._commands.add("optimize", source, "-o", path, "--target", self._request.target)
         return found
 
     def _effort(self) -> tuple[object, ...]:
         return self._request.budget_s, self._request.seed
-
-    def _given(self) -> str:
-        given = self._request.samples
-        return f" --samples {shlex.quote(str(given))}" if isinstance(given, Path) else ""
 
     def _quantize(self) -> None:
         """Quantize where there is something to hold it against."""
@@ -200,7 +216,8 @@ class _Deployment:
         self._request.progress(0.3, "quantizing")
         path = self._at("quantized.onnx")
         try:
-            key = self._key("quantize", self._request.measure, *self._effort())
+            asked = (self._request.measure, self._request.metrics, self._request.max_drop)
+            key = self._key("quantize", *asked, *self._effort())
             found = self._stages.do("quantize", key, lambda: self._try(path), path)
         except (BackendError, ModelError) as error:
             self._rolled_back.append(f"quantization: {error}")
@@ -209,17 +226,23 @@ class _Deployment:
         self._warnings += found["warnings"]
         if found["chosen"] != FLOAT:
             self._files[QUANTIZED] = path
-            self._commands.append(
-                f"onnxopt quantize {self._files[EXPORTED]} -o {path} --scheme {found['chosen']}"
-                f" --target {self._request.target}{self._given()}"
-            )
+            self._target_of[QUANTIZED] = found["runs_with"] or self._request.target
+            words: list[object] = [self._files[EXPORTED], "-o", path]
+            words += ["--scheme", found["chosen"]] if not found["runs_with"] else []
+            if found["budget"]:
+                words += ["--max-drop", self._request.max_drop]
+                words += ["--metric", self._request.metrics[0]] if self._request.metrics else []
+            self._commands.add("quantize", *words, "--target", self._request.target)
 
     def _try(self, path: Path) -> Result:
+        budget = self._held().budget(self._request.max_drop)
         asked = quantizer.Request(
             target=self._request.target,
             samples=self._samples,
             measure=self._request.measure,
             budget_s=self._request.budget_s,
+            accuracy=budget,
+            state=self._at("quantize.search"),
             seed=self._request.seed,
             progress=self._request.progress,
         )
@@ -232,7 +255,14 @@ class _Deployment:
             refused.append(f"{row.scheme}: {row.refused or row.verdict or report.why}")
         if report.chosen == FLOAT:
             refused.append(f"quantization: {report.why}")
-        return {"chosen": report.chosen, "refused": refused, "warnings": report.warnings}
+        taken = next((row for row in report.tried if row.scheme == report.chosen), None)
+        return {
+            "chosen": report.chosen,
+            "runs_with": "" if taken is None else taken.runs_with,
+            "budget": budget is not None,
+            "refused": refused,
+            "warnings": report.warnings,
+        }
 
     def _candidate(self, label: str) -> Candidate:
         """Describe a file, and compare it with the exported one."""
@@ -242,11 +272,20 @@ class _Deployment:
         if label != EXPORTED:
             self._request.progress(0.6, f"comparing the {label} model")
             asked = self._request
-            key = self._key(label, file_hash(path), asked.metrics, asked.max_drop, asked.seed)
-            found = self._stages.do(f"compare {label}", key, lambda: self._compared(path))
+            limits = (asked.metrics, asked.max_drop, asked.seed, self._target_of.get(label))
+            key = self._key(label, file_hash(path), *limits)
+            found = self._stages.do(f"compare {label}", key, lambda: self._compared(label))
             agrees, metrics = found["agrees"], tuple(found["metrics"])
             refused = found["refused"]
-            self._commands.append(f"onnxopt compare {self._files[EXPORTED]} {path}{self._given()}")
+            words: list[object] = [self._files[EXPORTED], path]
+            for metric in asked.metrics:
+                words += ["--metric", metric]
+            if found["limited"]:
+                words += ["--max-drop", asked.max_drop]
+            target = self._target_of.get(label, asked.target)
+            words += ["--provider", asked.target] if asked.target != "cpu" else []
+            words += ["--against-provider", target] if target != asked.target else []
+            self._commands.add("compare", *words)
         return Candidate(
             label=label,
             file=str(path),
@@ -257,78 +296,55 @@ class _Deployment:
             refused=refused,
         )
 
-    def _compared(self, path: Path) -> Result:
-        """Hold a file against the exported one: to rounding, or to the drop that a metric may have.
-
-        A quantized model was held to the float one's outputs when it was made. It is scored on what
-        it was not calibrated on, and only where the samples have labels or a metric is asked for.
-        """
-        plain = path == self._files.get(OPTIMIZED)
-        judged = None if plain else self._judged()
-        scored = judged is not None and self._scored(judged)
-        report = comparison.compare(
-            comparison.Request(
-                first=self._files[EXPORTED],
-                second=path,
-                samples=judged or self._samples,
-                metrics=self._request.metrics,
-                limits=Limits(max_drop=self._request.max_drop) if scored else Limits(),
-                seed=self._request.seed,
-            )
+    def _compared(self, label: str) -> Result:
+        request, plain = self._request, label == OPTIMIZED
+        held = self._held()
+        scored = not plain and held.budget(request.max_drop) is not None
+        asked = comparison.Request(
+            first=self._files[EXPORTED],
+            second=self._files[label],
+            provider=request.target,
+            against_provider=self._target_of.get(label),
+            samples=self._samples if plain else held.judged(),
+            metrics=request.metrics,
+            limits=Limits(max_drop=request.max_drop) if scored else Limits(),
+            seed=request.seed,
         )
-        faults = report.faults if plain or scored else ()
-        return {
-            "agrees": report.verdict if plain else _closeness(report),
-            "metrics": [_metric_text(each) for each in report.metrics],
-            "refused": faults[0] if faults else None,
-        }
-
-    def _judged(self) -> Samples | None:
-        """Return the samples that quantizing held back, with their labels."""
-        return None if self._samples is None else self._split().compared()
-
-    def _split(self) -> Split:
-        model = io.load(self._files[EXPORTED])
-        seed = self._request.seed
-        return Split.of(self._samples, model, lossless.reference(), SHARES, seed=seed)
-
-    def _scored(self, judged: Samples) -> bool:
-        first = next(iter(judged.labelled()), None)
-        return bool(self._request.metrics) or (first is not None and first.label is not None)
+        return compared(asked, plain=plain, scored=scored)
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
             self._notes.append("nothing was measured, as asked for")
             return list(candidates)
         self._request.progress(0.7, "measuring")
-        backend = catalogue.backend(self._request.target)
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
         hashes = map(file_hash, files.values())
-        key = self._key("bench", *hashes, self._host(), *self._effort())
+        named = {label: self._target_of.get(label, self._request.target) for label in files}
+        key = self._key("bench", *hashes, *named.values(), self._host(), *self._effort())
         found = self._stages.do(
             "bench",
             key,
             lambda: timed(
                 files,
-                dict.fromkeys(files, backend),
-                self._feeds(),
+                {label: catalogue.backend(text) for label, text in named.items()},
+                self._held().feeds(),
                 self._request.budget_s,
                 self._request.progress,
             ),
         )
         self._warnings += found["warnings"]
-        self._commands.append(f"onnxopt bench {' '.join(map(str, files.values()))}{self._given()}")
+        words: list[object] = list(files.values())
+        for text in dict.fromkeys(named.values()):
+            words += ["--provider", text] if text != "cpu" else []
+        self._commands.add("bench", *words, "--budget", f"{self._request.budget_s:g}s")
         return with_times(candidates, found["rows"])
 
     def _host(self) -> str:
         return str(Host.here())
 
-    def _feeds(self) -> list[Feeds]:
-        return [] if self._samples is None else self._split().held(_ENOUGH)
-
     def _way(self, chosen: str) -> tuple[str, str]:
         """Return how to open a session on the chosen file."""
-        target = self._request.target
+        target = self._target_of.get(chosen, self._request.target)
         ways = ways_to_open(target, Host.here().cores)
         if not self._request.measure or len(ways) == 1:
             return target, "as asked for"
@@ -340,7 +356,7 @@ class _Deployment:
             lambda: timed(
                 dict.fromkeys(ways, path),
                 ways,
-                self._feeds(),
+                self._held().feeds(),
                 self._request.budget_s,
                 self._request.progress,
             ),
@@ -363,25 +379,9 @@ class _Deployment:
             file.write(data)
 
         put(self._at("report.json"), write)
-        with contextlib.suppress(UsageError):
+        try:
             from onnxopt.deployer.page import page_of
 
             page_of(report).save(self._at("report.html"))
-
-
-def _export_command(thing: object, report: exporter.ExportReport, path: Path) -> str:
-    if not isinstance(thing, str | Path):
-        return f'onnxopt.save(onnxopt.export({report.source}, …), "{path}")  # from Python'
-    given = "".join(f" --input {shlex.quote(text)}" for text in report.inputs)
-    return f"onnxopt export {shlex.quote(report.source)}{given} -o {path}"
-
-
-def _closeness(report: CompareReport) -> str:
-    levels = [each.errors.sqnr for each in report.outputs if math.isfinite(each.errors.sqnr)]
-    if not levels:
-        return report.verdict
-    return f"signal over error of the worst output {min(levels):.1f} dB on {report.samples} samples"
-
-
-def _metric_text(change: Any) -> str:
-    return f"{change.name} {change.before:.4g} before, {change.after:.4g} after"
+        except UsageError as problem:
+            report.notes.append(f"no report.html: {problem}")

@@ -17,8 +17,6 @@ from onnxopt.io.replace import put
 from onnxopt.samples import Samples
 
 _FILE = "stages.json"
-_LOOKED_AT = 16
-"""Samples of a stream in memory that tell it from others."""
 
 Result = dict[str, Any]
 
@@ -93,16 +91,25 @@ def _data(path: Path) -> list[Path]:
 
 
 def samples_hash(samples: Path | Samples | None) -> str:
-    """Tell samples from others: files by name, size and time, arrays by the first of them."""
+    """Tell samples from others: files by name, size and time, arrays by all that they hold."""
     if samples is None:
         return ""
     if isinstance(samples, Path):
-        inside = sorted(samples.rglob("*")) if samples.is_dir() else [samples]
-        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in inside if p.is_file()]
-        return digest_of(facts)
+        return files_hash(samples)
     digest = hashlib.sha256(str(samples.count).encode())
-    for feeds in samples.first(_LOOKED_AT):
-        for name, array in feeds.items():
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+    for feeds, label in samples.labelled():
+        for name, array in {**feeds, "": np.empty(0) if label is None else label}.items():
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            texts = array.dtype.kind == "O"
+            digest.update(repr(array.tolist()).encode() if texts else array.tobytes())
     return digest.hexdigest()
+
+
+def files_hash(path: Path) -> str:
+    """Tell a file, or all files of a folder, from others: by name, size and time."""
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return digest_of(
+        (str(each), each.stat().st_size, each.stat().st_mtime_ns)
+        for each in inside
+        if each.is_file()
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from onnxopt.errors import UsageError
 from onnxopt.exporter.notation import Axes, of_example, read, sizes_of
 from onnxopt.framework import Declared, Subject
+from onnxopt.samples import Samples, named_samples
 from onnxopt.target import Feeds
 
 
@@ -26,9 +28,9 @@ class Given:
     def of(cls, inputs: Any) -> Self:
         """Tell what was given apart.
 
-        A mapping is an example by name, text and sequences of text are declarations, anything else
-        is an array or a sequence of arrays in the order of the call; tensors of any framework are
-        arrays. Raises UsageError.
+        A mapping is an example by name, and so is a table with named columns; text and sequences
+        of text are declarations, anything else is an array or a sequence of arrays in the order of
+        the call; tensors of any framework are arrays. Raises UsageError.
         """
         if inputs is None:
             return cls()
@@ -36,6 +38,9 @@ class Given:
             return cls(declared=(read(inputs),))
         if isinstance(inputs, Mapping):
             return cls(named=arrays(inputs))
+        if hasattr(inputs, "columns") and hasattr(inputs, "iloc"):  # as pandas has them
+            columns = {str(name): np.asarray(inputs[name]) for name in inputs.columns}
+            return cls(named={name: _column(array) for name, array in columns.items()})
         if isinstance(inputs, tuple | list):
             if inputs and all(isinstance(each, str) for each in inputs):
                 return cls(declared=tuple(map(read, inputs)))
@@ -43,6 +48,13 @@ class Given:
                 placed=tuple(array_of(each, f"input {at}") for at, each in enumerate(inputs))
             )
         return cls(placed=(array_of(inputs, "the input"),))
+
+
+def _column(array: np.ndarray) -> np.ndarray:
+    """Return a column of a table as [rows, 1], texts as objects."""
+    if array.dtype.kind not in "biuf":
+        array = np.array([str(each) for each in array], dtype=object)
+    return array.reshape(-1, 1)
 
 
 def arrays(feeds: Mapping[str, Any]) -> Feeds:
@@ -86,9 +98,67 @@ def declare(
             )
         return own, None
     if dynamic is None and own is not None:
-        sizes_of(own, feeds)
-        return own, feeds
+        return _matched(subject, own, feeds)
     return of_example(feeds, {} if dynamic == "none" or dynamic is None else dynamic), feeds
+
+
+def _matched(
+    subject: Subject, own: tuple[Declared, ...], feeds: Feeds
+) -> tuple[tuple[Declared, ...], Feeds]:
+    """Hold an example to what the model says of its inputs, or to the columns of its table.
+
+    Raises UsageError where it does not fit.
+    """
+    names = [each.name for each in own]
+    if set(feeds) != set(names) and subject.tables:
+        if len(feeds) > 1:
+            rows = {name: {0: "batch"} for name in feeds}
+            return of_example(feeds, rows), feeds
+        own = tuple(dataclasses.replace(each, name=next(iter(feeds))) for each in own)
+    unknown = [name for name in feeds if name not in {each.name for each in own}]
+    if unknown or len(feeds) < len(own):
+        raise UsageError(
+            f"the example has {', '.join(feeds)}; the model takes {', '.join(map(str, own))}"
+        )
+    feeds = fitting(own, feeds)
+    sizes_of(own, feeds)
+    return own, feeds
+
+
+def fitting(signature: Sequence[Declared], feeds: Feeds) -> Feeds:
+    """Return feeds with floating-point numbers in the precision that is declared."""
+    wanted = {each.name: each.dtype for each in signature}
+    found = {}
+    for name, array in feeds.items():
+        dtype = wanted.get(name)
+        float_ = dtype is not None and dtype.is_floating_point() and array.dtype.kind == "f"
+        found[name] = array.astype(dtype.numpy(), copy=False) if float_ and dtype else array
+    return found
+
+
+MOST = 64
+"""Samples that are looked at for sizes that vary."""
+
+
+def of_samples(samples: Path | Samples) -> tuple[Feeds, dict[str, dict[int, str]]]:
+    """Return the first sample, and names for the axes whose sizes vary among the first ones.
+
+    Axes that vary together have one name. Raises ModelError for a path without ``.npz`` files.
+    """
+    stream = named_samples(samples) if isinstance(samples, Path) else samples
+    looked = [arrays(feeds) for feeds in stream.first(MOST)]
+    if not looked:
+        raise UsageError("there are no samples to take an example of the inputs from")
+    first = looked[0]
+    known: dict[tuple[int, ...], str] = {}
+    axes: dict[str, dict[int, str]] = {}
+    for name, array in first.items():
+        for axis in range(array.ndim):
+            sizes = tuple(feeds[name].shape[axis] for feeds in looked)
+            if len(set(sizes)) > 1:
+                dim = known.setdefault(sizes, "batch" if not axis else f"{name}_{axis}")
+                axes.setdefault(name, {})[axis] = dim
+    return first, axes
 
 
 def _ordered(declared: Sequence[Declared], subject: Subject) -> tuple[Declared, ...]:

@@ -27,7 +27,7 @@ _DIM = re.compile(r"[A-Za-z_][\w+\-*/() ]*")
 _TYPES = {
     kind.name.lower(): kind
     for kind in ir.DataType
-    if kind not in (ir.DataType.UNDEFINED, ir.DataType.STRING) and kind.bitwidth >= 8
+    if kind is ir.DataType.STRING or (kind is not ir.DataType.UNDEFINED and kind.bitwidth >= 8)
 } | {"float32": ir.DataType.FLOAT, "float64": ir.DataType.DOUBLE, "half": ir.DataType.FLOAT16}
 
 

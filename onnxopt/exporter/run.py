@@ -12,17 +12,19 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
-from onnxopt import graph, io
+from onnxopt import catalogue, graph, io
+from onnxopt.base import Context
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.agreement import Agreed, Judge, Trial
 from onnxopt.exporter.blame import baked
 from onnxopt.exporter.examples import made_up, negated, other_sizes, recombined, resized
-from onnxopt.exporter.inputs import Given, arrays, declare
+from onnxopt.exporter.inputs import Given, arrays, declare, fitting, of_samples
 from onnxopt.exporter.mend import mend
 from onnxopt.exporter.notation import Axes, sizes_of
 from onnxopt.exporter.report import Attempt, ExportReport
 from onnxopt.exporter.source import Source, source_of
 from onnxopt.framework import Declared, Framework, RefusedError, Subject
+from onnxopt.pipeline import Pipeline
 from onnxopt.report import Size
 from onnxopt.samples import Samples
 from onnxopt.spec import nearest
@@ -66,7 +68,8 @@ def run(thing: object, request: Request) -> tuple[ir.Model, ExportReport]:
     started = time.perf_counter()
     source = source_of(thing)
     if source.framework is None:
-        return source.thing, _passed(source, time.perf_counter() - started)
+        told = _raised(source.thing, request.opset)
+        return source.thing, _passed(source, told, time.perf_counter() - started)
     return run_in(source.framework, source, request)
 
 
@@ -76,7 +79,7 @@ def run_in(framework: Framework, source: Source, request: Request) -> tuple[ir.M
         return _Export(framework, source, request, Path(folder)).run()
 
 
-def _passed(source: Source, seconds: float) -> ExportReport:
+def _passed(source: Source, mended: Sequence[str], seconds: float) -> ExportReport:
     model: ir.Model = source.thing
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     return ExportReport(
@@ -89,7 +92,7 @@ def _passed(source: Source, seconds: float) -> ExportReport:
         opset=graph.opset(model),
         size=Size.of(model),
         agreed=(),
-        mended=(),
+        mended=tuple(mended),
         notes=("it is ONNX already, so nothing was exported or compared",),
         seconds=seconds,
     )
@@ -112,8 +115,8 @@ class _Export:
 
     def run(self) -> tuple[ir.Model, ExportReport]:
         subject = self._framework.subject(self._source.thing, self._request.outputs)
-        given = self._request.inputs if self._request.inputs is not None else self._source.example
-        signature, example = declare(subject, Given.of(given), self._request.dynamic)
+        given, dynamic = self._given(subject)
+        signature, example = declare(subject, Given.of(given), dynamic)
         subject.settle(signature)
         if example is None:
             example = made_up(subject, signature, self._request.seed)
@@ -135,6 +138,19 @@ class _Export:
             seconds=time.perf_counter() - self._started,
         )
         return model, report
+
+    def _given(self, subject: Subject) -> tuple[Any, Axes | Literal["none"] | None]:
+        """Return the inputs that are asked for; without any, those of the samples."""
+        request = self._request
+        given = request.inputs if request.inputs is not None else self._source.example
+        if given is not None or request.samples is None or subject.declared() is not None:
+            return given, request.dynamic
+        example, axes = of_samples(request.samples)
+        named = sorted({dim for each in axes.values() for dim in each.values()})
+        told = f"open: {', '.join(named)}" if named else "all sizes fixed"
+        if request.dynamic is None:
+            self._notes.append(f"inputs as in the samples, {told}; declare them for other sizes")
+        return example, axes if request.dynamic is None else request.dynamic
 
     def _trials(
         self, subject: Subject, signature: Sequence[Declared], example: Feeds
@@ -206,7 +222,7 @@ class _Export:
         ]
         stream = Samples.from_path(given, inputs) if isinstance(given, Path) else given
         for feeds in stream.first(GIVEN):
-            yield arrays(feeds)
+            yield fitting(signature, arrays(feeds))
 
     def _tried(
         self, subject: Subject, signature: Sequence[Declared], trials: Sequence[Trial]
@@ -263,7 +279,8 @@ class _Export:
         path = self._folder / f"{exporter}.onnx"
         subject.write(exporter, signature, first.feeds, path, self._request.opset)
         model = io.load(path)
-        return model, mend(model, signature, list(first.expected))
+        told = mend(model, signature, list(first.expected))
+        return model, [*told, *_raised(model, self._request.opset)]
 
     def _failure(
         self, subject: Subject, signature: Sequence[Declared], trials: Sequence[Trial]
@@ -280,6 +297,22 @@ class _Export:
                 )
         what = "no exporter writes what the framework computes"
         return f"{self._source.label}: {what}: {reasons}{hint}"
+
+
+def _raised(model: ir.Model, opset: int | None) -> list[str]:
+    """Bring a model to the operator set that is asked for; raises RefusedError for an older one."""
+    found = graph.opset(model)
+    if opset is None or found == opset:
+        return []
+    if found > opset:
+        raise RefusedError(
+            f"it is written at operator set {found}, not {opset}, and cannot be lowered"
+        )
+    target = catalogue.find_backend("cpu").target()
+    Pipeline.parse(f"inline, raise-opset{{to={opset}}}").run(model, Context(target=target))
+    if graph.opset(model) != opset:
+        raise RefusedError(f"it cannot be raised from operator set {found} to {opset}")
+    return [f"raised from operator set {found} to {opset}"]
 
 
 def _label(what: str, sizes: Mapping[str, int]) -> str:

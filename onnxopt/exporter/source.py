@@ -82,16 +82,17 @@ def _called(text: str, module: str, function: str) -> object:
     """Call a function of a module that is looked for in the working directory too."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), function, None)
-    except FOREIGN as problem:
-        raise UsageError(f"'{text}': '{module}' cannot be imported: {problem}") from problem
+    try:  # the function may import its neighbours when it is called
+        try:
+            found = getattr(importlib.import_module(module), function, None)
+        except FOREIGN as problem:
+            raise UsageError(f"'{text}': '{module}' cannot be imported: {problem}") from problem
+        if not callable(found):
+            raise UsageError(f"'{text}': module '{module}' has no function '{function}'")
+        with refusals(f"'{text}'"):
+            return found()
     finally:
         sys.path.remove(here)
-    if not callable(found):
-        raise UsageError(f"'{text}': module '{module}' has no function '{function}'")
-    with refusals(f"'{text}'"):
-        return found()
 
 
 def _existing(path: Path) -> Path:

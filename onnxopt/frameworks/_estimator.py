@@ -45,6 +45,7 @@ class Estimator(Subject):
     """Predicts labels and probabilities, values, or what a transformer makes of its inputs."""
 
     rows = 1000
+    tables = True
 
     def __init__(self, model: Any, outputs: Sequence[str], home: EstimatorFramework) -> None:
         self._model, self._names, self._home = model, tuple(outputs), home

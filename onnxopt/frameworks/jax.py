@@ -23,10 +23,11 @@ class Jax(Framework):
 
     def subject(self, thing: Any, outputs: Sequence[str]) -> Subject:
         """Take a function of arrays; parameters that it closes over become weights."""
-        if not callable(thing):
+        linen = hasattr(thing, "apply") and hasattr(thing, "init")
+        if not callable(thing) or linen:
             raise ModelError(
-                f"jax: {type(thing).__name__} is no function; for parameters kept apart, as Flax "
-                "Linen has them, export jax.jit(lambda x: model.apply(parameters, x))"
+                f"jax: {type(thing).__name__} is no function of arrays alone; for parameters kept "
+                "apart, as Flax Linen has them, export jax.jit(lambda x: model.apply(params, x))"
             )
         return _Function(thing, outputs)
 

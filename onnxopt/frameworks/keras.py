@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.errors import ModelError
-from onnxopt.framework import Declared, Dim, Framework, Subject, refusals
+from onnxopt.framework import Declared, Dim, Framework, Subject, axis_name, refusals
 from onnxopt.frameworks._tensorflow import Function
 
 
@@ -65,7 +65,7 @@ def _declared(inputs: Sequence[Any]) -> tuple[Declared, ...]:
     found = []
     for each in inputs:
         dims: list[Dim] = [
-            size if size is not None else "batch" if axis == 0 else f"{each.name}_{axis}"
+            size if size is not None else axis_name(str(each.name), axis)
             for axis, size in enumerate(each.shape)
         ]
         kind = ir.DataType.from_numpy(np.dtype(str(each.dtype)))

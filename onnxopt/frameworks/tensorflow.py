@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.errors import ModelError
-from onnxopt.framework import Declared, Dim, Framework, Subject, refusals
+from onnxopt.framework import Declared, Dim, Framework, Subject, axis_name, refusals
 from onnxopt.frameworks._tensorflow import Function
 
 _SIGNATURE = "serving_default"
@@ -63,8 +63,7 @@ def _concrete(function: Any, outputs: Sequence[str]) -> Subject:
 
 def _declared(name: str, spec: Any) -> Declared:
     dims: list[Dim] = [
-        size if size is not None else "batch" if axis == 0 else f"{name}_{axis}"
-        for axis, size in enumerate(spec.shape)
+        size if size is not None else axis_name(name, axis) for axis, size in enumerate(spec.shape)
     ]
     return Declared(name, ir.DataType.from_numpy(np.dtype(spec.dtype.as_numpy_dtype)), tuple(dims))
 

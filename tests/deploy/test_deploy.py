@@ -14,9 +14,10 @@ import pytest
 import onnxopt
 from onnxopt.deployer.choice import best_of, way_of
 from onnxopt.deployer.report import Candidate
-from onnxopt.deployer.stages import Stages, file_hash
+from onnxopt.deployer.stages import Stages, file_hash, samples_hash
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.opening import SESSION
+from onnxopt.samples import Sample, Samples
 from tests.cli.command import command
 from tests.source import ROOT
 
@@ -65,6 +66,44 @@ def test_quantized_where_it_keeps_the_outputs(tmp_path: Path, labelled: bool) ->
     assert bool(report.candidates[2].metrics) is labelled
     again = onnxopt.deploy(DIGITS, samples, folder=tmp_path / "out", measure=False)
     assert "quantize" in again.reused
+    lines = [line for line in again.commands if line.startswith("onnxopt quantize")]
+    assert ("--max-drop 0.01" in lines[0]) is labelled
+    assert json.loads((tmp_path / "out" / "stages.json").read_text())["quantize"]["result"][
+        "budget"
+    ] is (labelled)
+
+
+def test_commands_repeat_what_was_done(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    report = onnxopt.deploy(
+        DIGITS, str(SAMPLES), folder=folder, measure=False, quantize=False, seed=3
+    )
+    for line in report.commands:
+        assert line.endswith(f"--samples {SAMPLES} --seed 3")
+        assert f"'{folder}/optimized.onnx'" in line
+
+
+def test_a_page_that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = importlib.import_module("onnxopt.deployer.page")
+
+    def missing(*_: object) -> None:
+        raise UsageError("pages take the extra html")
+
+    monkeypatch.setattr(page, "page_of", missing)
+    report = onnxopt.deploy(DIGITS, folder=tmp_path, measure=False, quantize=False)
+    assert "no report.html: pages take the extra html" in report.notes
+
+
+def test_samples_are_told_apart_by_all_they_hold() -> None:
+    def stream(last: float, label: int) -> Samples:
+        feeds = [{"x": np.zeros(3, np.float32)} for _ in range(40)]
+        feeds.append({"x": np.full(3, last, np.float32)})
+        return Samples(lambda: (Sample(each, np.array(label)) for each in feeds), 41)
+
+    assert samples_hash(stream(1, 0)) == samples_hash(stream(1, 0))
+    assert len({samples_hash(stream(*each)) for each in ((1, 0), (2, 0), (1, 1))}) == 3
 
 
 def test_data_outside_the_file_tells_models_apart(tmp_path: Path) -> None:
@@ -143,6 +182,7 @@ def _candidate(label: str, ratio: float, outcome: str, refused: str | None = Non
         ((1.1, "slower"), (1.2, "slower"), "exported"),
         ((1.1, "slower"), (0.9, "faster"), "quantized"),
         ((0.8, "faster", "differs"), (1.3, "slower"), "exported"),
+        ((0.900, "faster"), (0.899, "faster"), "optimized"),
     ],
 )
 def test_the_choice_is_never_slower_and_never_refused(

@@ -138,3 +138,46 @@ def test_boosted_trees_inside_a_pipeline() -> None:
     x, y = _classes()
     trees = lightgbm.LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1)
     _same(pipeline.make_pipeline(preprocessing.StandardScaler(), trees).fit(x, y), x, "skl2onnx")
+
+
+def test_doubles_are_taken_as_what_the_file_computes_in() -> None:
+    x, y = _classes()
+    model = _logistic().fit(x, y)
+    exported, report = onnxopt.export_with_report(model, x[:5].astype(np.float64))
+    assert report.inputs == (f"x=batch,{x.shape[1]}",)
+    assert (reference()(exported, {"x": x})["label"] == model.predict(x)).all()
+    named, report = onnxopt.export_with_report(model, {"pixels": x[:5]})
+    assert report.inputs == (f"pixels=batch,{x.shape[1]}",)
+    assert named.graph.inputs[0].name == "pixels"
+
+
+def test_a_table_with_named_columns() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = pandas.DataFrame(
+        {
+            "age": np.arange(40, dtype=np.float32),
+            "city": ["Bern", "Basel", "Zug", "Chur"] * 10,
+        }
+    )
+    columns = compose.ColumnTransformer(
+        [
+            ("scaled", preprocessing.StandardScaler(), ["age"]),
+            ("coded", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["city"]),
+        ]
+    )
+    labels = (np.arange(40) > 20).astype(int)
+    model = pipeline.make_pipeline(columns, linear_model.LogisticRegression()).fit(table, labels)
+    exported, report = onnxopt.export_with_report(model, table[:6])
+    assert report.inputs == ("age=batch,1", "city:string=batch,1")
+    feeds = {
+        "age": table["age"].to_numpy().reshape(-1, 1),
+        "city": np.array(list(table["city"]), dtype=object).reshape(-1, 1),
+    }
+    assert (reference()(exported, feeds)["label"] == model.predict(table)).all()
+
+
+def test_inputs_of_other_names_are_told() -> None:
+    x, y = _classes()
+    model = _logistic().fit(x, y)
+    with pytest.raises(OnnxoptError):
+        onnxopt.export(model, {"a": x[:5], "b": x[:5]})

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 
 import onnxopt
+from onnxopt import catalogue
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.exporter import Request
 from onnxopt.exporter.notation import names, read
 from onnxopt.graph import dims
-from tests.exports.fakes import exported
+from onnxopt.samples import Samples
+from tests.exports.fakes import HEAD, exported
+from tests.source import ROOT
 
 RIGHT = "(float[n,3] x) => (float[n,3] y) { y = Exp(x) }"
 WRONG = "(float[n,3] x) => (float[n,3] y) { t = Exp(x) y = Neg(t) }"
@@ -179,3 +186,57 @@ def test_an_operator_that_onnx_does_not_have_is_spelled_out() -> None:
     )
     assert any("Erfc" in told for told in report.mended)
     assert model.graph.outputs[0].name == "y"
+
+
+@pytest.mark.parametrize("opset", [20, 21, 23])
+def test_the_operator_set_is_the_one_asked_for(opset: int) -> None:
+    model, report, _ = exported(exp, {"a": RIGHT}, Request(inputs=X, opset=opset))
+    assert report.opset == opset
+    assert bool(report.mended) is (opset > 20)
+    assert model.opset_imports[""] == opset
+
+
+def test_an_operator_set_below_what_is_written_is_refused() -> None:
+    with pytest.raises(ModelError, match="written at operator set 20, not 17"):
+        exported(exp, {"a": RIGHT}, Request(inputs=X, opset=17))
+
+
+def test_onnx_is_raised_too(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.parser.parse_model(HEAD + RIGHT), path)
+    model, report = onnxopt.export_with_report(path, opset=22)
+    assert (model.opset_imports[""], report.opset) == (22, 22)
+    with pytest.raises(ModelError, match="cannot be lowered"):
+        onnxopt.export(path, opset=13)
+
+
+def test_without_inputs_the_samples_say_them() -> None:
+    text = "(float[n,k] x) => (float[n,k] y) { y = Exp(x) }"
+    varying = Samples.of([{"x": np.ones((2, size), np.float32)} for size in (3, 5, 4)])
+    model, report, _ = exported(exp, {"a": text}, Request(samples=varying))
+    assert dims(model.graph.inputs[0]) == (2, "x_1")
+    assert any("inputs as in the samples, open: x_1" in note for note in report.notes)
+    fixed = Samples.of([{"x": np.ones((2, 3), np.float32)}] * 2)
+    model, report, _ = exported(exp, {"a": RIGHT}, Request(samples=fixed))
+    assert dims(model.graph.inputs[0]) == (2, 3)
+    assert any("all sizes fixed" in note for note in report.notes)
+
+
+def test_a_folder_of_samples_says_the_inputs_too(tmp_path: Path) -> None:
+    for at in range(2):
+        np.savez(tmp_path / f"{at}.npz", x=np.ones((at + 1, 3), np.float32), label=np.zeros(at + 1))
+    model, _, _ = exported(exp, {"a": RIGHT}, Request(samples=tmp_path))
+    assert dims(model.graph.inputs[0]) == ("batch", 3)
+
+
+def test_texts_can_be_declared() -> None:
+    assert read("city:string=batch,1").dtype == ir.DataType.STRING
+
+
+def test_every_framework_is_an_extra_to_install() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    assert catalogue.frameworks()
+    for name in catalogue.frameworks():
+        packages = " ".join(extras[name])
+        assert all(need in packages for need in catalogue.framework(name).needs.values()), name

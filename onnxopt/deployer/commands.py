@@ -1,0 +1,30 @@
+"""The commands that repeat a deployment, step by step."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from onnxopt.exporter import ExportReport
+from onnxopt.samples import Samples
+
+
+class Commands:
+    """Commands of a shell in the order of the stages, each with the samples and the seed it had."""
+
+    def __init__(self, samples: Path | Samples | None, seed: int) -> None:
+        self._more: list[object] = ["--samples", samples] if isinstance(samples, Path) else []
+        self._more += ["--seed", seed] if seed else []
+        self.lines: list[str] = []
+
+    def add(self, command: str, *words: object) -> None:
+        """Keep a command of onnxopt."""
+        self.lines.append(shlex.join(map(str, ("onnxopt", command, *words, *self._more))))
+
+
+def export_command(thing: object, report: ExportReport, path: Path) -> str:
+    """Return what exports a model again: on the command line where it is named by text."""
+    if not isinstance(thing, str | Path):
+        return f'onnxopt.save(onnxopt.export({report.source}, …), "{path}")  # from Python'
+    given = [word for text in report.inputs for word in ("--input", text)]
+    return shlex.join(["onnxopt", "export", report.source, *given, "-o", str(path)])

@@ -1,0 +1,45 @@
+"""The samples of a deployment: what is calibrated on, scored on and measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnxopt import io, lossless
+from onnxopt.comparison.named import metric_of
+from onnxopt.quantizer.judge import Budget
+from onnxopt.quantizer.run import SHARES
+from onnxopt.samples import Samples
+from onnxopt.split import Split
+from onnxopt.target import Feeds
+
+_ENOUGH = 4
+"""Samples that latency is measured on."""
+
+
+class Held:
+    """Samples, divided as quantizing divides them, for a model that is a file."""
+
+    def __init__(
+        self, samples: Path | Samples | None, model: Path, metrics: tuple[str, ...], seed: int
+    ) -> None:
+        self.samples, self._model, self._metrics, self._seed = samples, model, metrics, seed
+
+    def judged(self) -> Samples | None:
+        """Return the samples that quantizing holds back, with their labels."""
+        return None if self.samples is None else self._split().compared()
+
+    def feeds(self) -> list[Feeds]:
+        """Return some to measure on; nothing where there are none."""
+        return [] if self.samples is None else self._split().held(_ENOUGH)
+
+    def budget(self, drop: float) -> Budget | None:
+        """Return how far the metric may fall; None without labels, unless a metric is named."""
+        judged = self.judged()
+        first = None if judged is None else next(iter(judged.labelled()), None)
+        if judged is None or not (self._metrics or (first and first.label is not None)):
+            return None
+        return Budget(drop=drop, metric=metric_of(self._metrics[0]) if self._metrics else None)
+
+    def _split(self) -> Split:
+        model = io.load(self._model)
+        return Split.of(self.samples, model, lossless.reference(), SHARES, seed=self._seed)
