@@ -1,19 +1,21 @@
 """Deploy trained models of the corpus and torch modules, each whole, and say what came out.
 
-OUT/<name>/ takes what `onnxopt deploy` writes; a model whose folder has a report is left alone.
-OUT/SUMMARY.md is written after each. Latency is only worth reading from a quiet machine.
+OUT/<name>/ takes what `onnxopt deploy` writes; a model whose folder has a report is left alone. The
+corpus' models are scored before and after on data that deploying did not see. OUT/SUMMARY.md and
+results/deploying.json are written after each. Latency is only worth reading from a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import corpus_folder
+from common import corpus_folder, write_results
 from export_networks import run_limited
 
 CORPUS = (
@@ -24,19 +26,41 @@ CORPUS = (
     "tinyshakespeare_gpt",
 )
 MODULES = ("unet", "lstm", "shufflenet")
-SAMPLES = 32
+SAMPLES = 128
+
+
+def corpus() -> Any:
+    """Import the corpus' own evaluation."""
+    sys.path.insert(0, str(corpus_folder()))
+    import evaluate  # type: ignore[import-not-found]
+
+    return evaluate
 
 
 def corpus_samples(name: str) -> Any:
-    """Return feeds of a corpus entry that are not scored, where it keeps such."""
-    sys.path.insert(0, str(corpus_folder()))
-    import itertools
+    """Return feeds of a corpus entry that are not scored, with labels where it keeps such."""
+    from onnxopt.samples import Sample, Samples
 
-    from evaluate import calibration_batches
+    scoring = corpus()
+    feeds = list(itertools.islice(scoring.calibration_batches(name, SAMPLES), SAMPLES))
+    entry = scoring.manifest()[name]
+    if entry["evaluator"] != "npz_top1":
+        return Samples.of(feeds)
+    _, labels = scoring.npz_xy(entry, "train")
+    pairs = [Sample(each, labels[at : at + 1]) for at, each in enumerate(feeds)]
+    return Samples(lambda: iter(pairs), len(pairs))
 
-    from onnxopt.samples import Samples
 
-    return Samples.of(list(itertools.islice(calibration_batches(name), SAMPLES)))
+def scores(out: Path, name: str) -> dict[str, Any]:
+    """Return the metric of a corpus entry as it is and as it was deployed."""
+    path = out / name / "scores.json"
+    if not path.exists():
+        scoring = corpus()
+        entry = scoring.manifest()[name]
+        after = scoring.evaluate(name, str(out / name / "model.onnx"))
+        found = {"metric": entry["metric"], "before": entry["value"], "after": after}
+        path.write_text(json.dumps(found))
+    return dict(json.loads(path.read_text()))
 
 
 def deploy_one(name: str, out: Path, budget: float) -> None:
@@ -54,7 +78,7 @@ def deploy_one(name: str, out: Path, budget: float) -> None:
         network = networks.catalogue()[name]()
         feeds = [
             {key: tensor.numpy() for key, tensor in network.feeds(network.sizes[0]).items()}
-            for _ in range(SAMPLES)
+            for _ in range(SAMPLES // 4)
         ]
         report = deploy(
             network.module,
@@ -78,6 +102,9 @@ def lines(out: Path) -> Iterator[str]:
         first = report["candidates"][0]
         size = f"{best['weight_bytes'] / max(first['weight_bytes'], 1):.2f}"
         said = best["agrees"] or "the exported model"
+        if path.parent.name in CORPUS:
+            score = scores(out, path.parent.name)
+            said += f"; {score['metric']} {score['after']:.4g}, was {score['before']:.4g}"
         yield (
             f"| {path.parent.name} | {report['chosen']} | {shown} | {size} | {said} "
             f"| {report['session']} | {report['seconds']:.0f} s |"
@@ -91,6 +118,14 @@ def summarize(out: Path) -> None:
     ]
     head += ["|---|---|---|---|---|---|---|"]
     (out / "SUMMARY.md").write_text("\n".join([*head, *lines(out)]) + "\n")
+    models = {}
+    for path in sorted(out.glob("*/report.json")):
+        report, name = json.loads(path.read_text()), path.parent.name
+        kept = ("chosen", "why", "candidates", "session", "session_why", "rolled_back", "seconds")
+        models[name] = {key: report[key] for key in kept}
+        if name in CORPUS:
+            models[name]["score"] = scores(out, name)
+    write_results("deploying", {"models": models}, part=True)
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 Each network runs in a process of its own with a time limit, with its axes open and with all sizes
 fixed. OUT/<network>.<exporter>.<axes>.json holds the export's report, or the reason why there is
-none; what is there already is left alone. OUT/SUMMARY.md is written after each.
+none; what is there already is left alone. OUT/SUMMARY.md and results/exporting.json are written after
+each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from common import write_results
 from export_networks import run_limited
 
 EXPORTERS = ("dynamo", "torchscript")
@@ -111,6 +113,14 @@ def summarize(out: Path) -> None:
     lines += ["|---|---|---|---|---|---|"]
     lines += [_line(each) for each in found]
     (out / "SUMMARY.md").write_text("\n".join(lines) + "\n")
+    kept = ("ok", "way", "error", "nodes", "seconds", "refused")
+    exports = {
+        "{network}.{exporter}.{axes}".format(**each): {
+            key: each[key] for key in kept if key in each
+        }
+        for each in found
+    }
+    write_results("exporting", {"exports": exports})
 
 
 def _line(each: dict[str, Any]) -> str:
