@@ -2,8 +2,8 @@
 
 Each network runs in a process of its own with a time limit, with its axes open and with all sizes
 fixed. OUT/<network>.<exporter>.<axes>.json holds the export's report, or the reason why there is
-none; what is there already is left alone. OUT/SUMMARY.md and results/exporting.json are written after
-each.
+none; what is there already is left alone. OUT/SUMMARY.md and results/exporting.json are written
+after each.
 """
 
 from __future__ import annotations
