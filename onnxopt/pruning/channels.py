@@ -17,7 +17,7 @@ from onnxopt.errors import ModelError, UsageError, VerificationError
 from onnxopt.layers import matrices, readers
 from onnxopt.pruning.amounts import Gauge
 from onnxopt.pruning.candidates import Candidate, candidates, check_names, masked
-from onnxopt.pruning.choice import TOLERANCE, Choice, Gone, Request, shrink
+from onnxopt.pruning.choice import REACHED, Choice, Gone, Request, shrink
 from onnxopt.pruning.frontier import Shelf
 from onnxopt.pruning.outputs import Distance, telling
 from onnxopt.pruning.recovery import Recovery, Refitted
@@ -204,7 +204,7 @@ class _Pruning:
             blocked=tuple(self._whole(gone)),
             before=before,
             after=after,
-            reached=after <= (1 + 3 * TOLERANCE) * self._request.share * before,
+            reached=after <= (1 + REACHED) * self._request.share * before,
         )
 
     def _unfitted(self, gone: Gone) -> Iterator[str]:

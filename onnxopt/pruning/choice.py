@@ -33,6 +33,8 @@ SPARED = 4
 for on themselves, they need not on others."""
 TOLERANCE = 0.01
 """How far from the target the result may be, as a share of it, before it is corrected."""
+REACHED = 0.03
+"""How far above the target still counts as reached."""
 _AIMS = 5
 
 Gone = Mapping[str, np.ndarray]
@@ -195,7 +197,11 @@ def _places(read: Read) -> int:
 
 def _nearest(tried: Sequence[tuple[float, dict[str, int]]]) -> dict[str, int] | None:
     """Return the widths that miss the target least, and by little if it is too much."""
-    small = [each for each in tried if each[0] <= TOLERANCE]
+    for most in (TOLERANCE, REACHED):
+        near = [each for each in tried if -REACHED <= each[0] <= most]
+        if near:
+            return max(near, key=lambda each: each[0])[1]
+    small = [each for each in tried if each[0] <= REACHED]
     if small:
         return max(small, key=lambda each: each[0])[1]
     return min(tried, key=lambda each: each[0])[1] if tried else None

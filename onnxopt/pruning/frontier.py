@@ -105,7 +105,7 @@ class Frontier:
             return
         first = self.live[0] if self.live else {}
         model, inputs = window(self._model, nodes, wanted, first.keys())
-        retype(model, inputs, first)
+        retype(model, inputs, self.live)
         gone = [k for k in first if start <= self._last.get(k, -1) < stop]
         with self._context.load(model) as session:
             for live in self.live:
@@ -132,13 +132,19 @@ def last_reads(model: ir.Model, order: Sequence[ir.Node]) -> dict[int, int]:
     return found | {id(value): len(order) for value in model.graph.outputs}
 
 
-def retype(model: ir.Model, inputs: Sequence[ir.Value], live: Live) -> None:
-    """Give the inputs of a window the types of the arrays that they will get."""
+def retype(model: ir.Model, inputs: Sequence[ir.Value], samples: Sequence[Live]) -> None:
+    """Give the inputs of a window the types of the arrays that they will get.
+
+    Vectors keep their length, without which a runtime takes one of sizes (of Resize) for empty.
+    """
+    live = samples[0] if samples else {}
     for inside, outside in zip(model.graph.inputs, inputs, strict=True):
         array = live.get(id(outside))
         if array is not None and array.dtype != object:
+            shapes = {each[id(outside)].shape for each in samples if id(outside) in each}
+            fixed = array.ndim == 1 and len(shapes) == 1
             inside.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
-            inside.shape = None
+            inside.shape = ir.Shape(array.shape) if fixed else None
 
 
 def _of(live: Live, value: ir.Value) -> np.ndarray:

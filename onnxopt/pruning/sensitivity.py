@@ -241,7 +241,7 @@ class Probing:
         changed = {id(value): value for trial in one.trials.values() for value in trial}
         first = samples[0] | {key: readers.contents(value) for key, value in changed.items()}
         model, inputs = window(self._model, nodes, self._outputs, first.keys())
-        retype(model, inputs, first)
+        retype(model, inputs, [{**first, **live} for live in samples])
         with self._context.load(model) as session:
             for width, trial in one.trials.items():
                 weights = {id(value): array for value, array in trial.items()}
