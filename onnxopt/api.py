@@ -120,7 +120,7 @@ def bench(
     threads: int | Sequence[int] = 0,
     batch: int | Sequence[int] = (),
     shapes: Sequence[str] = (),
-    streams: int = 1,
+    streams: int | Sequence[int] = 1,
     precision: float = 0.01,
     budget: float = 14.0,
     against: Path | str | None = None,
@@ -131,10 +131,11 @@ def bench(
 
     It ends when every ratio is known to within ``precision``, or after ``budget`` seconds; five
     processes a model are started in any case. ``provider`` is a target with its options,
-    ``cpu{spinning=false}``. Several providers, numbers of ``threads``, sizes of ``batch`` or sets
-    of ``shapes``, each given as ``x=1,3,224,224``, are measured in every combination; one model
-    alone is compared with itself on the first provider and number of threads. ``streams`` callers
-    use one session at a time, for throughput. ``against`` is a run that was kept. Feeds are made up
+    ``cpu{spinning=false}``. Several providers, numbers of ``threads``, sizes of ``batch``, sets of
+    ``shapes``, each given as ``x=1,3,224,224``, or numbers of ``streams`` (callers that use one
+    session at a time, for throughput) are measured in every combination; one model alone is
+    compared with itself on the first provider and number of threads. ``against`` is a run that was
+    kept. Feeds are made up
     where no ``samples`` are given. Print the report to read it. A model that cannot be read, or
     takes other inputs than the first, is told in its row.
 
@@ -150,7 +151,7 @@ def bench(
                 threads=(threads,) if isinstance(threads, int) else tuple(threads),
                 batches=(batch,) if isinstance(batch, int) else tuple(batch),
                 shapes=(shapes,) if isinstance(shapes, str) else tuple(shapes),
-                streams=streams,
+                streams=(streams,) if isinstance(streams, int) else tuple(streams),
             ),
             samples=None if samples is None else Path(samples),
             effort=Effort(budget_s=budget, precision=precision),

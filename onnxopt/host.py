@@ -31,6 +31,9 @@ class Host:
     governor: str
     system: str
     versions: dict[str, str]
+    turbo: str = ""
+    """Whether the clock may rise above the nominal one, where the system tells."""
+    gpu: str = ""
 
     @classmethod
     def here(cls) -> Host:
@@ -43,7 +46,15 @@ class Host:
             governor=file_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
             system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
             versions=dict(_versions()),
+            turbo=_turbo(),
+            gpu=gpu(),
         )
+
+
+def _turbo() -> str:
+    off = file_text("/sys/devices/system/cpu/intel_pstate/no_turbo").strip()
+    boost = file_text("/sys/devices/system/cpu/cpufreq/boost").strip()
+    return "off" if off == "1" or boost == "0" else "on" if off or boost else ""
 
 
 def _versions() -> Sequence[tuple[str, str]]:
@@ -59,6 +70,27 @@ def allowed_cpus() -> tuple[int, ...]:
     if sys.platform == "linux":
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def spread_cpus() -> tuple[int, ...]:
+    """Return the allowed logical cores so that each prefix has as many physical ones as it can."""
+    path = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    met: dict[str, int] = {}
+    ranked = []
+    for cpu in allowed_cpus():
+        core = file_text(path.format(cpu)).strip() or str(cpu)
+        met[core] = met.get(core, 0) + 1
+        ranked.append((met[core], cpu))
+    return tuple(cpu for _, cpu in sorted(ranked))
+
+
+def gpu() -> str:
+    """Return what NVIDIA's driver says of its cards and of itself, "" without one."""
+    folder = Path("/proc/driver/nvidia")
+    cards = [file_text(str(path)) for path in sorted(folder.glob("gpus/*/information"))]
+    models = [line.partition(":")[2].strip() for c in cards for line in c.splitlines()[:1]]
+    driver = file_text(str(folder / "version")).partition("Kernel Module")[2].split()[:1]
+    return ", ".join([*models, *(f"driver {each}" for each in driver)]) if models else ""
 
 
 def field(name: str) -> str:

@@ -23,7 +23,7 @@ def bench(
     threads: options.Threads = None,
     batch: options.Batches = None,
     shape: options.Shapes = None,
-    streams: options.Streams = 1,
+    streams: options.Streams = None,
     samples: options.Samples = None,
     precision: options.Precision = 0.01,
     budget: options.Budget = 14.0,
@@ -55,7 +55,7 @@ def bench(
         threads=tuple(threads or [0]),
         batches=tuple(batch or []),
         shapes=tuple(shape or []),
-        streams=streams,
+        streams=tuple(streams or [1]),
     )
     request = Request(
         models=tuple(models),

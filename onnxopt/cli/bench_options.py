@@ -33,7 +33,10 @@ Shapes = Annotated[
     ),
 ]
 Streams = Annotated[
-    int, typer.Option(min=1, help="Callers of one session at once; measures throughput.")
+    list[int] | None,
+    typer.Option(
+        min=1, help="Callers of one session at once, for throughput. Repeatable. [default: 1]"
+    ),
 ]
 Samples = Annotated[
     Path | None,

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.host import Host
-from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored, told
+from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, fingerprint, stored, told, turn_of
 from onnxopt.measure.intervals import estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.records import Group, Inputs, Record, Variant
 from onnxopt.measure.remarks import notes, warnings
 from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.rows import Reading, rows_of
-from onnxopt.measure.run import Effort, Measurement, Progress, check_threads
+from onnxopt.measure.run import Effort, Measurement, Progress, check_threads, cpus_of_all
 from onnxopt.target import Feeds
 
 __all__ = ["MAX_FEEDS", "BenchReport", "Effort", "Inputs", "Row", "Variant", "bench"]
@@ -75,19 +75,28 @@ def _group(
 ) -> Iterator[Group]:
     """Find feeds for a group; where it cannot be fed, the other groups go on."""
     feeds: list[Feeds] = []
-    first = next((variant for variant in members if variant.fault is None), None)
-    if first is not None:
+    for at, member in enumerate(members):
+        if member.fault is not None:
+            continue
         try:
-            feeds = feeds_for(first, given, effort.timeout_s, seed)
+            feeds = feeds_for(member, given, effort.timeout_s, seed)
+            break
         except UsageError:
             raise
         except OnnxoptError as error:
-            if alone:
+            members[at] = dataclasses.replace(member, fault=str(error))
+            if alone and all(each.fault is not None for each in members):
                 raise
-            members = [dataclasses.replace(member, fault=str(error)) for member in members]
     with stored(feeds) as path:
         said = told(feeds, given=given is not None) if feeds else ""
-        yield Group([Record(member) for member in members], path, len(feeds), fed=said)
+        yield Group(
+            [Record(member) for member in members],
+            path,
+            len(feeds),
+            fed=said,
+            fingerprint=fingerprint(feeds),
+            turn=turn_of(feeds),
+        )
 
 
 class _Session:
@@ -98,7 +107,7 @@ class _Session:
     ) -> None:
         self._groups, self._effort, self._seed = groups, effort, seed
         self._progress, self._force = progress, force
-        self._watch = Watch()
+        self._watch = Watch(cpus_of_all(groups))
         self._start = time.monotonic()
         self._finals: dict[int, Group] = {}
 
@@ -110,7 +119,8 @@ class _Session:
         except KeyboardInterrupt:
             interrupted = True
         quiet, seconds, host = self._watch.read(), time.monotonic() - self._start, Host.here()
-        reading = Reading(looks=self._effort.looks, quiet=quiet, force=self._force)
+        reading = Reading(looks=self._effort.looks, quiet=quiet, force=self._force, cut=interrupted)
+        every = [*self._groups, *self._finals.values()]
         rows = [
             row
             for at, group in enumerate(self._groups)
@@ -120,7 +130,7 @@ class _Session:
             rows=tuple(rows),
             host=host,
             quiet=quiet,
-            warnings=tuple(warnings(self._groups, quiet, host)),
+            warnings=tuple(dict.fromkeys(warnings(every, quiet, host))),
             notes=tuple(notes(self._groups, self._effort, seconds)),
             seconds=seconds,
             seed=self._seed,
@@ -145,7 +155,8 @@ class _Session:
         def progress(part: float, text: str) -> None:
             self._progress(min(done + share * part, 1.0), text)
 
-        Measurement(groups, effort, self._seed).run(progress, lambda: self._precise(groups))
+        measurement = Measurement(groups, effort, self._seed)
+        measurement.run(progress, lambda: self._precise(groups), self._watch.sample)
 
     def _best(self, group: Group) -> Group | None:
         """Return the best of several rivals, if it seems faster, to be measured again."""
@@ -159,11 +170,12 @@ class _Session:
             return None
         _, best = min(found, key=lambda pair: pair[0])
         records = [Record(group.baseline.variant), Record(best.variant)]
-        return Group(records, group.feeds, group.count, fed=group.fed)
+        again = Group(records, group.feeds, group.count)
+        again.fed, again.fingerprint, again.turn = group.fed, group.fingerprint, group.turn
+        return again
 
     def _precise(self, groups: list[Group]) -> bool:
         """Say whether all that is to be told is known as well as was wanted."""
-        self._watch.sample()
         wanted = self._effort.precision
         if wanted is None:
             return False

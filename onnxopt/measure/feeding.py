@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import pickle
 import tempfile
@@ -67,6 +68,23 @@ def _extents(arrays: Sequence[np.ndarray]) -> str:
     return f"{first.dtype}[{shape}]"
 
 
+def turn_of(feeds: Sequence[Feeds]) -> int:
+    """Return how many samples have times of their own: all where sizes differ, else one."""
+    shapes = {tuple(sorted((n, a.shape) for n, a in feed.items())) for feed in feeds}
+    return len(feeds) if len(shapes) > 1 else 1
+
+
+def fingerprint(feeds: Sequence[Feeds]) -> str:
+    """Return the SHA-256 of names, types, shapes and contents of feeds."""
+    state = hashlib.sha256()
+    for feed in feeds:
+        for name, array in sorted(feed.items()):
+            state.update(f"{name} {array.dtype} {array.shape} ".encode())
+            texts = array.dtype.kind == "O"
+            state.update(repr(array.tolist()).encode() if texts else array.tobytes())
+    return state.hexdigest()
+
+
 def _made_up(variant: Variant, timeout_s: float, seed: int) -> Feeds:
     """Make up feeds that a variant accepts, in a process that may crash.
 
@@ -106,6 +124,8 @@ def plan_for(model: Path, inputs: Inputs) -> Plan:
     if inputs.batch is None:
         return plan
     free = batch_axes(plan)
+    if not free and not plan.needs:
+        raise UsageError(f"--batch {inputs.batch}: {model} takes no inputs; leave --batch out")
     if not free:
         first = plan.needs[0]
         shape = ",".join(map(str, first.dims))
@@ -136,14 +156,17 @@ def _stacked(variant: Variant, given: Sequence[Feeds], batch: int) -> Feeds:
         if not arrays:
             continue
         stacked[need.name] = arrays[0]
-        if need.dims and need.dims[0] in free:
-            if len({array.shape[1:] for array in arrays}) > 1:
-                raise UsageError(
-                    f"--batch {batch}: the samples' arrays for '{need.name}' have different shapes "
-                    "and cannot be stacked; give samples of one shape"
-                )
-            rows = itertools.islice(itertools.cycle(row for a in arrays for row in a), batch)
-            stacked[need.name] = np.stack(list(rows))
+        axis = next((at for at, dim in enumerate(need.dims) if dim in free), None)
+        if axis is None:
+            continue
+        moved = [np.moveaxis(array, axis, 0) for array in arrays]
+        if len({array.shape[1:] for array in moved}) > 1:
+            raise UsageError(
+                f"--batch {batch}: the samples' arrays for '{need.name}' have different shapes "
+                "and cannot be stacked; give samples of one shape"
+            )
+        rows = itertools.islice(itertools.cycle(row for a in moved for row in a), batch)
+        stacked[need.name] = np.ascontiguousarray(np.moveaxis(np.stack(list(rows)), 0, axis))
     return stacked
 
 

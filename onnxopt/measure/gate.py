@@ -13,7 +13,7 @@ from onnxopt.measure.models import Matrix, variants_of
 from onnxopt.measure.records import Variant
 from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.saved import Conditions, OldRow, Saved, model_hash
-from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
+from onnxopt.measure.verdict import BUSY, HOPELESS, Verdict, detectable, verdict
 from onnxopt.spec import write_options
 
 BETWEEN_RUNS = 0.036
@@ -24,7 +24,7 @@ puts files, how warm the machine is, what else it does that hour. As benchmarks/
 found it over two hours on a machine that shares its memory with others; models of 0.06 to 0.4 ms
 differ by 1.2 to 1.7 %, those of 3 and 13 ms by 6.0 and 4.5 %.
 """
-_SAME_MACHINE = ("cpu", "flags", "cores")
+_SAME_MACHINE = ("cpu", "flags", "cores", "gpu")
 
 Measure = Callable[[Sequence[Variant]], BenchReport]
 
@@ -95,7 +95,7 @@ def _other_machine(saved: Saved, report: BenchReport) -> str | None:
     here = dataclasses.asdict(report.host)
     for name in _SAME_MACHINE:
         mine = list(here[name]) if name == "flags" else here[name]
-        if saved.host.get(name) != mine:
+        if saved.host.get(name, "") != mine:
             return (
                 f"the run in {saved.path} was taken on another machine ({name} differs): measure "
                 "it again here, keep the old model beside it, or take it as it is with --force"
@@ -112,15 +112,13 @@ def _across(row: Row, old: OldRow, doubt: str | None, *, force: bool) -> Row:
     halves = [math.log(e.high / e.low) / 2 for e in (mine, old.seconds)]
     half = math.hypot(*halves, 1.96 * math.sqrt(2) * BETWEEN_RUNS)
     ratio = Estimate(value, value - half, value + half)
-    said = verdict(ratio, None)
+    said = _held(ratio)
     if not force and doubt is not None:
         said = Verdict("unknown", doubt)
     elif not force and row.feeds_hash != old.feeds_hash:
         said = Verdict(
             "unknown", "the old run was on other feeds: give the same --samples or --seed"
         )
-    elif row.outcome == "unknown":
-        said = Verdict("unknown", row.verdict)
     return dataclasses.replace(
         row,
         baseline=f"{old.label} in the old run",
@@ -129,6 +127,15 @@ def _across(row: Row, old: OldRow, doubt: str | None, *, force: bool) -> Row:
         outcome=said.outcome,
         verdict=said.text,
     )
+
+
+def _held(ratio: Estimate) -> Verdict:
+    """Say what a logarithm of a ratio across runs shows; a gate asks how much slower it may be."""
+    said = verdict(ratio, None)
+    if said.outcome != "unknown" or math.expm1(ratio.high) > HOPELESS:
+        return said
+    worst = 100 * math.expm1(max(ratio.high, 0.0))
+    return Verdict("same", f"not slower, by {worst:.1f} % at the most, as far as two runs tell")
 
 
 def _notes(saved: Saved, report: BenchReport, *, same: bool) -> list[str]:

@@ -48,10 +48,14 @@ class Quiet:
 
 
 class Watch:
-    """Measures from its making to ``read`` how quiet the machine is; silent without /proc."""
+    """Measures from its making to ``read`` how quiet the machine is; silent without /proc.
 
-    def __init__(self) -> None:
-        self._cpus = allowed_cpus()
+    Of all CPUs that may be used, or of those that are: a neighbour on one of many is no small thing
+    to what is kept to that one.
+    """
+
+    def __init__(self, cpus: Sequence[int] | None = None) -> None:
+        self._cpus = tuple(cpus or allowed_cpus())
         self._start = time.monotonic()
         self._before = _ticks(self._cpus)
         self._own = _own_seconds()
@@ -81,8 +85,8 @@ class Watch:
 class Meter:
     """Measures from its making what others take of the CPUs during one round."""
 
-    def __init__(self) -> None:
-        self._cpus = allowed_cpus()
+    def __init__(self, cpus: Sequence[int] | None = None) -> None:
+        self._cpus = tuple(cpus or allowed_cpus())
         self._start = time.monotonic()
         self._own = time.process_time()
         self._before = _ticks(self._cpus)

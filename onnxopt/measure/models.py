@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from onnxopt.samples import Samples
 from onnxopt.spec import Tokens
 from onnxopt.target import Backend, Feeds
 
+_THREADS = re.compile(r"[{,]\s*threads\s*=")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Matrix:
@@ -29,7 +32,8 @@ class Matrix:
     batches: tuple[int, ...] = ()
     shapes: tuple[str, ...] = ()
     """As ``x=1,3,224,224``; inputs go together, and one given again begins another cell."""
-    streams: int = 1
+    streams: tuple[int, ...] = (1,)
+    """Callers of one session at once."""
 
     def inputs(self) -> list[Inputs]:
         """Return what the feeds of each cell look like."""
@@ -66,17 +70,17 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
         raise ModelError(faults[1])
     named = list(zip(labels(models), models, faults, strict=True))
     found = []
-    for inputs in matrix.inputs():
+    for inputs, streams in itertools.product(matrix.inputs(), matrix.streams):
         for (text, threads), backend, missing in zip(cells, backends, why, strict=True):
-            place = _place(text, threads, inputs, matrix)
-            group = place if len(models) > 1 else str(inputs)
+            place = _place(text, threads, inputs, streams, matrix)
+            group = place if len(models) > 1 else f"{inputs} {streams}"
             found += [
                 Variant(
                     label=", ".join([label, *filter(None, [place])]),
                     model=path,
                     backend=backend,
                     inputs=inputs,
-                    streams=matrix.streams,
+                    streams=streams,
                     group=group,
                     fault=fault or missing,
                 )
@@ -85,13 +89,15 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
     return found
 
 
-def _place(provider: str, threads: int, inputs: Inputs, matrix: Matrix) -> str:
+def _place(provider: str, threads: int, inputs: Inputs, streams: int, matrix: Matrix) -> str:
     """Return what tells a cell from the others; nothing where there is only one."""
     parts = [provider] if len(matrix.providers) > 1 else []
     if len(matrix.threads) > 1:
         parts.append("default threads" if not threads else f"threads {threads}")
     if len(matrix.batches) > 1:
         parts.append(f"batch {inputs.batch}")
+    if len(matrix.streams) > 1:
+        parts.append(f"streams {streams}")
     if len(matrix.inputs()) > max(len(matrix.batches), 1):
         parts += inputs.shapes
     return ", ".join(parts)
@@ -146,7 +152,7 @@ def backend_of(text: str, threads: int = 0) -> Backend:
     if name not in catalogue.targets() and name.endswith("ExecutionProvider"):
         text = f"provider{{provider={name}}}"
     if threads:
-        if "threads" in text:
+        if _THREADS.search(text):
             raise UsageError(f"'{text}' and --threads {threads}: give the number of threads once")
         head, brace, options = text.partition("{")
         text = f"{head}{{threads={threads}" + (f", {options}" if brace else "}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.models import labels
 from onnxopt.measure.text import counted, time_text
 from onnxopt.measure.verdict import Outcome
 from onnxopt.page import Band, Interval, Kind, Page, Point, distribution, forest, lines
@@ -124,15 +127,22 @@ def _value(row: Row, axis: str) -> int | None:
 
 def _others(row: Row, axis: str, rows: Sequence[Row]) -> str:
     """Name a series by the model and by what else differs among the rows."""
-    parts = [_file(row.model)]
-    if len({each.provider for each in rows}) > 1:
-        parts.append(row.provider)
+    models = [Path(each) for each in dict.fromkeys(each.model for each in rows)]
+    parts = [dict(zip(map(str, models), labels(models), strict=True))[str(Path(row.model))]]
+    targets = {_bare(each) for each in rows}
+    if len(targets) > 1:
+        parts.append(_bare(row))
     if len({each.shapes for each in rows}) > 1:
         parts.append(" ".join(row.shapes))
     for other in _AXES:
         if other != axis and len({_value(each, other) for each in rows}) > 1:
             parts.append(f"{other} {_value(row, other)}")
     return ", ".join(part for part in parts if part)
+
+
+def _bare(row: Row) -> str:
+    """Return the target with its options, but for the threads, which have an axis."""
+    return re.sub(r"\bthreads=\d+(, )?", "", row.backend).replace("{}", "")
 
 
 def _distributions(page: Page, rows: Sequence[Row]) -> None:
@@ -206,6 +216,8 @@ def _circumstances(page: Page, report: BenchReport, command: Sequence[str]) -> N
         "instruction sets": " ".join(host.flags),
         "logical cores": str(host.cores),
         "governor": host.governor,
+        "turbo": host.turbo,
+        "GPU": host.gpu,
         "system": host.system,
         "versions": ", ".join(f"{name} {version}" for name, version in host.versions.items()),
         "taken by other processes": f"{100 * report.quiet.others:.1f} % of the cores",

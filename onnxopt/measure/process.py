@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,7 @@ class Process:
             start_new_session=True,  # Ctrl-C reaches the one that reports, not the workers
         )
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._asked = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -84,24 +86,30 @@ class Process:
         Raises BackendError when the worker reports an error, dies, or takes longer than allowed.
         """
         assert self._process.stdin is not None
+        self._asked += 1
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps({**request, "number": self._asked}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise BackendError(self._end()) from error
         return self._reply(timeout_s)
 
     def _reply(self, timeout_s: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=timeout_s)
-        except queue.Empty as error:
-            raise BackendError(f"no answer within {timeout_s:g} s: it hangs") from error
-        if line is _GONE:
-            raise BackendError(self._end())
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise BackendError(reply["error"])
-        return reply
+        """Wait for the reply to the last request; those to earlier ones, given up, are dropped."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._lines.get(timeout=max(end - time.monotonic(), 0.0))
+            except queue.Empty as error:
+                raise BackendError(f"no answer within {timeout_s:g} s: it hangs") from error
+            if line is _GONE:
+                raise BackendError(self._end())
+            reply: dict[str, Any] = json.loads(line)
+            if reply.pop("number") < self._asked:
+                continue
+            if "error" in reply:
+                raise BackendError(reply["error"])
+            return reply
 
     def _end(self) -> str:
         status = self._process.wait()

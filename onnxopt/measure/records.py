@@ -59,11 +59,13 @@ class Block:
     cpu_s: float
     """What the process took of the CPUs since its last reply."""
     device: Sequence[float] = ()
+    turn: int = 1
+    """How many samples of other sizes the runs go round in; 1 where all take alike."""
 
     @property
     def latency(self) -> float:
-        """The logarithm of the median of a run's time."""
-        return math.log(statistics.median(self.times))
+        """The logarithm of the median of a run's time, of samples of other sizes the mean."""
+        return math.log(_usual([self]))
 
     @property
     def pace(self) -> float:
@@ -131,12 +133,21 @@ class Record:
         return found
 
 
+def _usual(blocks: Sequence[Block]) -> float:
+    """Return the median of all runs' times; the mean of each sample's where their sizes differ."""
+    turn = blocks[0].turn
+    times = [
+        [time for block in blocks for time in block.times[start::turn]] for start in range(turn)
+    ]
+    return statistics.fmean(statistics.median(each) for each in times if each)
+
+
 def _about_all(blocks: Sequence[Block]) -> list[float]:
     """Return the logarithms of blocks' medians, moved so that their middle is that of all runs."""
     if not blocks:
         return []
     logs = [block.latency for block in blocks]
-    whole = math.log(statistics.median(time for block in blocks for time in block.times))
+    whole = math.log(_usual(blocks))
     moved = whole - float(middle(np.array(logs)))
     return [log + moved for log in logs]
 
@@ -156,6 +167,10 @@ class Group:
     rounds: int = 0
     fed: str = ""
     """What the samples are, in words."""
+    fingerprint: str = ""
+    """The SHA-256 of their contents."""
+    turn: int = 1
+    """Samples of other sizes in a round, each of which has times of its own."""
 
     def __post_init__(self) -> None:
         """Give the baseline a twin where there are rivals."""

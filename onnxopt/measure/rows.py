@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import statistics
 from collections.abc import Sequence
@@ -30,6 +29,8 @@ class Reading:
     quiet: Quiet
     force: bool
     """Claim something on a busy machine as well."""
+    cut: bool = False
+    """Whether it was interrupted."""
 
     def ratio(self, group: Group, record: Record) -> Estimate | None:
         """Estimate the logarithm of a variant's time over the baseline's."""
@@ -44,19 +45,20 @@ class Reading:
             return None
         return estimate(*group.twin.against(group.baseline), looks=self.looks)
 
-    def verdict(self, ratio: Estimate, noise: Estimate | None) -> Verdict:
-        """Say what a ratio shows, or that nothing can be told here."""
+    def verdict(self, ratio: Estimate, noise: Estimate | None, launches: int = 2) -> Verdict:
+        """Say what a ratio of so many processes shows, or that nothing can be told here."""
         if self.quiet.hopeless and not self.force:
             return Verdict("unknown", BUSY)
+        if launches < 2 and self.cut:
+            return Verdict("unknown", "interrupted after one process, which says nothing of others")
         return verdict(ratio, noise)
 
 
 def rows_of(group: Group, final: Group | None, reading: Reading) -> list[Row]:
     """Return a row for each variant of a group; ``final`` measured the best one again."""
-    feeds = hashlib.sha256(group.feeds.read_bytes()).hexdigest()
     rows = []
     for record in group.records:
-        row = dataclasses.replace(_measured(record, reading), feeds_hash=feeds)
+        row = dataclasses.replace(_measured(record, reading), feeds_hash=group.fingerprint)
         if record is group.baseline:
             noise = reading.noise(group)
             rows.append(dataclasses.replace(row, noise=noise.exp() if noise else None))
@@ -64,7 +66,14 @@ def rows_of(group: Group, final: Group | None, reading: Reading) -> list[Row]:
             rows.append(_chosen(row, group, final, record, reading))
         else:
             rows.append(_compared(row, group, record, reading))
-    return rows
+    unsure = reading.cut and final is None and len(group.records) > 2
+    return [_unchosen(row) if unsure and row.outcome == "faster" else row for row in rows]
+
+
+def _unchosen(row: Row) -> Row:
+    """Take a claim back where a best of several was not measured again."""
+    text = "ahead when it was interrupted; the best is measured again first: nothing is claimed"
+    return dataclasses.replace(row, outcome="unknown", verdict=text)
 
 
 def _measured(record: Record, reading: Reading) -> Row:
@@ -103,7 +112,7 @@ def _compared(row: Row, group: Group, record: Record, reading: Reading) -> Row:
     row = dataclasses.replace(row, baseline=group.baseline.variant.label)
     if ratio is None:
         return row
-    outcome, text = reading.verdict(ratio, noise)
+    outcome, text = reading.verdict(ratio, noise, sum(map(bool, record.launches)))
     return dataclasses.replace(
         row,
         ratio=ratio.exp(),
@@ -115,8 +124,10 @@ def _compared(row: Row, group: Group, record: Record, reading: Reading) -> Row:
 
 def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Reading) -> Row:
     first = reading.ratio(group, record)
-    again = _compared(row, final, final.records[1], reading)
-    error = again.error or final.records[1].error
+    second = final.records[1]
+    measured = dataclasses.replace(_measured(second, reading), feeds_hash=row.feeds_hash)
+    again = _compared(measured if measured.median else row, final, second, reading)
+    error = again.error or second.error
     if first is None or again.ratio is None:
         text = "measured again as the best, which was not finished: nothing is claimed"
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from onnxopt.errors import BackendError, UsageError
-from onnxopt.host import allowed_cpus
+from onnxopt.host import allowed_cpus, spread_cpus
 from onnxopt.measure.intervals import LOOKS_FROM
 from onnxopt.measure.load import Meter
 from onnxopt.measure.process import Process
@@ -68,10 +68,13 @@ class Measurement:
         self._effort = effort
         self._random = random.Random(seed)
 
-    def run(self, progress: Progress, precise: Callable[[], bool]) -> None:
+    def run(
+        self, progress: Progress, precise: Callable[[], bool], launched: Callable[[], None]
+    ) -> None:
         """Launch until the budget is spent or ``precise`` says that it is enough.
 
-        Stops as well when variants failed and nothing is left to compare.
+        ``launched`` is told after every launch. Stops as well when variants failed and nothing is
+        left to compare.
         """
         start, longest = time.monotonic(), 0.0
         while not all(group.finished for group in self.groups):
@@ -82,6 +85,7 @@ class Measurement:
                 if not group.finished:
                     self._launch(group, lambda text: progress(self._share(start), text))
             self.launched += 1
+            launched()
             longest = max(longest, time.monotonic() - began)
 
     def _enough(self, next_end: float, precise: Callable[[], bool]) -> bool:
@@ -118,14 +122,15 @@ class Measurement:
     ) -> None:
         """Let the variants take turns; rounds that others disturbed are made up for."""
         wanted, number, disturbed = self._effort.blocks, 0, set[int]()
+        cpus = cpus_of_all([group])
         while wanted is None or (number - len(disturbed) < wanted and number < 2 * wanted):
             say(f"measuring, round {number + 1}")
-            before, meter, own = time.monotonic(), Meter(), 0.0
+            before, meter, own = time.monotonic(), Meter(cpus), 0.0
             self._random.shuffle(alive)
             for record, process in alive:
                 if record.error is None:
                     with _failing(record):
-                        block = self._block(record, process, runs[id(record)])
+                        block = self._block(record, process, runs[id(record)], group.turn)
                         record.launches[-1][number] = block
                         own += block.cpu_s
             if meter.others(own) > CALM:
@@ -147,7 +152,8 @@ class Measurement:
             variant.model, variant.backend, cpus_of(variant), limit, timed=variant.streams == 1
         )
         fed = process.feed(group.feeds, limit)
-        warmed = process.ask({"do": "warm", "limit_s": self._effort.warm_s}, limit)
+        warming = {"do": "warm", "limit_s": self._effort.warm_s, "streams": variant.streams}
+        warmed = process.ask(warming, limit)
         record.opens.append(opened["open_s"])
         record.firsts.append(fed["first_s"])
         record.fallbacks = tuple(opened["fallbacks"])
@@ -156,12 +162,12 @@ class Measurement:
         turns: int = math.ceil(length / warmed["run_s"] / group.count)
         return group.count * max(turns, 1)
 
-    def _block(self, record: Record, process: Process, runs: int) -> Block:
+    def _block(self, record: Record, process: Process, runs: int, turn: int) -> Block:
         request = {"do": "block", "runs": runs, "streams": record.variant.streams}
         reply: dict[str, Any] = process.ask(request, self._effort.timeout_s)
         record.peak_bytes = max(record.peak_bytes, reply["peak_bytes"])
         record.spins |= not reply["idle"]
-        return Block(reply["times"], reply["span_s"], reply["cpu_s"], reply["device"])
+        return Block(reply["times"], reply["span_s"], reply["cpu_s"], reply["device"], turn)
 
 
 @contextlib.contextmanager
@@ -175,13 +181,23 @@ def _failing(record: Record) -> Iterator[None]:
 
 def needed_cpus(variant: Variant) -> int:
     """Return how many CPUs a variant keeps busy; 0 for all there are."""
-    return variant.threads * variant.streams
+    side_by_side = max(int(getattr(variant.backend, "inter_threads", 0)), 1)
+    return variant.threads * side_by_side * variant.streams
 
 
 def cpus_of(variant: Variant) -> tuple[int, ...]:
-    """Return the CPUs that a variant may use: as many as it has threads, as far as there are."""
-    allowed, needed = allowed_cpus(), needed_cpus(variant)
-    return allowed[:needed] if needed else allowed
+    """Return the CPUs that a variant may use: as many as it has threads, as far as there are.
+
+    Physical cores come first, so that two threads do not share one while others are idle.
+    """
+    needed = needed_cpus(variant)
+    return tuple(sorted(spread_cpus()[:needed])) if needed else allowed_cpus()
+
+
+def cpus_of_all(groups: Sequence[Group]) -> tuple[int, ...]:
+    """Return the CPUs that some variant of a group may use."""
+    used = {cpu for group in groups for r in group.records for cpu in cpus_of(r.variant)}
+    return tuple(sorted(used))
 
 
 def check_threads(variants: Sequence[Variant]) -> None:

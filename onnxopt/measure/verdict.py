@@ -10,7 +10,7 @@ from onnxopt.measure.intervals import Estimate
 Outcome = Literal["faster", "slower", "same", "unknown"]
 
 BUSY = "the machine was too busy to tell: stop what else runs; 'bench --force' takes it as it is"
-_HOPELESS = 0.2
+HOPELESS = 0.2
 """Share below which the bound of an unseen difference is worth a number."""
 _POWER = 1.43
 """From the half-width of a 95 % interval to the effect that is found in 80 % of trials."""
@@ -47,7 +47,7 @@ def verdict(ratio: Estimate, noise: Estimate | None) -> Verdict:
     if ratio.low > apart and ratio.value > floor.high:
         return Verdict("slower", f"slower by {change(ratio)}")
     bound = max(math.expm1(ratio.reach), detectable(ratio, noise))
-    if bound > _HOPELESS:
+    if bound > HOPELESS:
         return Verdict(
             "unknown", "too noisy or too short to tell: measure longer, on a quieter machine"
         )

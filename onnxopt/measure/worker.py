@@ -26,6 +26,7 @@ from onnxopt.target import Backend, Feeds, Session
 
 WINDOW_S = 0.03
 TOLERANCE = 0.02
+_LEAST_WINDOWS = 4
 _POLL_S = 0.002
 _IDLE_SHARE = 0.1
 _LEAD_IN_S = 0.005
@@ -46,7 +47,7 @@ class Worker:
         if request["do"] == "feed":
             return self._feed(Path(request["feeds"]))
         if request["do"] == "warm":
-            return self._warm(float(request["limit_s"]))
+            return self._warm(float(request["limit_s"]), int(request.get("streams", 1)))
         return self._measured(int(request["runs"]), int(request["streams"]))
 
     def backend(self, request: dict[str, Any]) -> Backend:
@@ -84,15 +85,22 @@ class Worker:
             self._run()
         return {"first_s": first}
 
-    def _warm(self, limit_s: float) -> dict[str, Any]:
-        """Run until the median of a window stays, or the time is up."""
+    def _warm(self, limit_s: float, streams: int) -> dict[str, Any]:
+        """Run until the median of a window stays, or the time is up, but four windows at least.
+
+        Slow models would never be seen to be steady within the time. Where several callers will
+        run side by side, they do so here too: what each of them needs is there then.
+        """
         windows: list[float] = []
         end = time.perf_counter() + limit_s
-        while not steady(windows, TOLERANCE) and time.perf_counter() < end:
+        while not steady(windows, TOLERANCE) and (
+            len(windows) < _LEAST_WINDOWS or time.perf_counter() < end
+        ):
             times: list[float] = []
             stop = time.perf_counter() + WINDOW_S
-            while time.perf_counter() < stop:
-                times += [self._run() for _ in self._calls]
+            while not times or time.perf_counter() < stop:
+                count = len(self._calls)
+                times += self._block(count, []) if streams == 1 else self._streams(count, streams)
             windows.append(statistics.median(times))
         return {"run_s": windows[-1], "steady": steady(windows, TOLERANCE)}
 
@@ -194,6 +202,7 @@ def serve(requests: TextIO, replies: TextIO, worker: Worker) -> None:
         reply["idle"] = settle()
         before, spent = spent, time.process_time()
         reply["cpu_s"] = spent - before
+        reply["number"] = request["number"]
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
@@ -213,6 +222,6 @@ def work(worker: Worker) -> None:
     """Serve on standard input and output; what a runtime prints goes to standard error."""
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    own.write(json.dumps({"ready": True}) + "\n")
+    own.write(json.dumps({"ready": True, "number": 0}) + "\n")
     own.flush()
     serve(sys.stdin, own, worker)

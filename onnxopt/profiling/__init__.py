@@ -153,7 +153,7 @@ class _Profiling:
         graphs: Graphs | None = None
         if nodes and graph.exists():
             try:
-                graphs = Graphs.of(record.variant.model, graph, self._feeds[0])
+                graphs = Graphs.of(record.variant.model, graph, self._feeds)
             except ModelError as error:
                 notes.append(f"the graph that ran cannot be read ({error}): nothing about fusion")
         elif nodes:

@@ -74,7 +74,7 @@ def charge(backend: Backend, folder: Path) -> Charge:
             bare = _run_time(plain, feeds)
         with backend.recording(folder).open(model) as session:
             whole = _run_time(session, feeds)
-            nodes = tally(session.recorded(), [range(_WARM, _WARM + _RUNS)], 1).nodes
+            nodes = tally(session.recorded(), [range(_WARM, _WARM + _RUNS)], 1)
         recorded = statistics.fmean(node.blocks[0] for node in nodes)
         rows.append([1.0, nodes[0].tensors, nodes[0].axes])
         added.append(recorded - bare)

@@ -53,7 +53,6 @@ class Record:
     """Logarithms of the median time of a run without the profiler."""
     slowed: list[list[float]] = dataclasses.field(default_factory=list)
     """The same with it."""
-    executor: list[list[float]] = dataclasses.field(default_factory=list)
     nodes: list[list[NodeTally]] = dataclasses.field(default_factory=list)
     fallbacks: tuple[str, ...] = ()
     runs: int = 0
@@ -111,10 +110,10 @@ class Recording:
                             {"do": what, "runs": runs, "streams": 1}, self._effort.timeout_s
                         )
                         row.append(math.log(statistics.median(reply["times"])))
+                    self.record.runs += runs
             finally:
                 say(f"reading what was recorded of {label}")
                 self._collect(recorder)
-            self.record.runs += runs * _ROUNDS
 
     def _prepare(self, plain: Process, recorder: Process, folder: Path, kept: Path) -> int:
         """Open and warm up both; return how many runs make a block."""
@@ -141,7 +140,6 @@ class Recording:
 
     def _collect(self, recorder: Process) -> None:
         reply = recorder.ask({"do": "collect"}, self._effort.timeout_s)
-        self.record.executor.append(reply["executor"])
         self.record.nodes.append([NodeTally.from_dict(node) for node in reply["nodes"]])
 
 

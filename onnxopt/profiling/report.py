@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from onnxopt.host import Host
@@ -41,7 +42,7 @@ class NodeRow:
     device_s: float
     """Of the kernels that it started on a device."""
     share: float
-    """Of the time of all nodes."""
+    """Of what all nodes take of a run."""
     stands_for: tuple[str, ...]
     """Operators of the model's nodes that it does the work of; nothing for what was put in."""
     origins: tuple[str, ...]
@@ -56,9 +57,14 @@ class NodeRow:
     bound: Bound | None
 
     @property
+    def spent_s(self) -> float:
+        """What it takes of a run: its kernels' time on a device, where there are any."""
+        return self.device_s or self.seconds
+
+    @property
     def gain_s(self) -> float:
         """What a kernel at the machine's peaks would save."""
-        return max(self.seconds - self.attainable_s, 0.0) if self.attainable_s is not None else 0.0
+        return max(self.spent_s - self.attainable_s, 0.0) if self.attainable_s is not None else 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,10 @@ class OperatorRow:
     nodes: int
     seconds: float
     interval: Estimate | None
+    device_s: float
+    """Of the kernels that they started on a device."""
+    spent_s: float
+    """What they take of a run: on a device, where they run there."""
     share: float
     macs: float | None
     attainable_s: float | None
@@ -119,9 +129,24 @@ class ModelProfile:
     notes: tuple[str, ...]
 
     @property
+    def operator_names(self) -> dict[tuple[str, str], str]:
+        """What operators are called, by domain and name: with the domain where a name is twice."""
+        return names_of([self])
+
+    @property
     def explained(self) -> float | None:
         """The time of the nodes as a share of the time of a run without recording."""
         return self.nodes_s / self.plain.value if self.plain else None
+
+
+def names_of(models: Sequence[ModelProfile]) -> dict[tuple[str, str], str]:
+    """Return what the operators of some models are called, by domain and name."""
+    keys = dict.fromkeys((row.domain, row.op_type) for model in models for row in model.operators)
+    counts = collections.Counter(op_type for _, op_type in keys)
+    return {
+        (domain, name): f"{domain}::{name}" if domain and counts[name] > 1 else name
+        for domain, name in keys
+    }
 
 
 def change_of(before: Estimate | None, after: Estimate | None) -> Estimate:

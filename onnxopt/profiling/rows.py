@@ -37,6 +37,16 @@ class Timed(NamedTuple):
         """The mean over launches of the middle of their blocks, not below zero."""
         return max(_mean(self.rows), 0.0)
 
+    @property
+    def device_s(self) -> float:
+        """The kernels' own time on a device; 0 where they run on the host."""
+        return statistics.fmean(self.node.device) if self.node.device else 0.0
+
+    @property
+    def spent_s(self) -> float:
+        """What it takes of a run: starting a kernel is not what the kernel takes."""
+        return self.device_s or self.seconds
+
 
 def timed(record: Record, charge: Charge) -> list[Timed]:
     """Put the launches of a record together: the same nodes, in the order of the first one."""
@@ -58,7 +68,7 @@ def node_rows(
     """Return a row for each node, in their order, and what it is in the graph that ran."""
     ran = [each.node for each in nodes]
     steps = placed(ran, graphs.executed if graphs else [])
-    whole = sum(each.seconds for each in nodes) or 1.0
+    whole = sum(each.spent_s for each in nodes) or 1.0
     rows = [
         _node_row(each, step, graphs, peaks, charge, whole)
         for each, step in zip(nodes, steps, strict=True)
@@ -74,7 +84,7 @@ def _node_row(
     charge: Charge,
     whole: float,
 ) -> NodeRow:
-    node, share = each.node, each.seconds / whole
+    node, share = each.node, each.spent_s / whole
     parts = graphs.origins.of[step] if graphs and step else ()
     macs = graphs.macs(step) if graphs and step else None
     moved = _moved(node, graphs, step)
@@ -91,7 +101,7 @@ def _node_row(
         seconds=each.seconds,
         interval=together([each]) if share >= _WORTH_AN_INTERVAL else None,
         recorded_s=_mean(each.rows) + charge.of(node),
-        device_s=statistics.fmean(node.device) if node.device else 0.0,
+        device_s=each.device_s,
         share=share,
         stands_for=tuple(part.op_type for part in parts),
         origins=tuple(_name(part) for part in parts),
@@ -113,7 +123,8 @@ def _moved(node: NodeTally, graphs: Graphs | None, step: Step | None) -> float |
     counted = graphs.moved(step) if graphs and step else None
     if counted is not None:
         return counted
-    if not node.inputs and not node.outputs:
+    varying = graphs is not None and len(graphs.costs) > 1  # recorded of the first sample only
+    if varying or (not node.inputs and not node.outputs):
         return None
     return (node.activation_bytes + node.weight_bytes + node.output_bytes) * node.count
 
@@ -133,13 +144,15 @@ def operator_rows(nodes: Sequence[Timed], rows: Sequence[NodeRow]) -> list[Opera
                 nodes=len(mine),
                 seconds=sum(row.seconds for row in mine),
                 interval=together([nodes[at] for at in places]),
+                device_s=sum(row.device_s for row in mine),
+                spent_s=sum(row.spent_s for row in mine),
                 share=sum(row.share for row in mine),
                 macs=_known(row.macs for row in mine),
                 attainable_s=_known(row.attainable_s for row in mine),
                 gain_s=sum(row.gain_s for row in mine),
             )
         )
-    return sorted(found, key=lambda row: -row.seconds)
+    return sorted(found, key=lambda row: -row.spent_s)
 
 
 def together(nodes: Sequence[Timed]) -> Estimate | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnxopt.measure.text import time_text
 from onnxopt.page import Ceiling, Mark, Page, bars, roofline
-from onnxopt.profiling.report import ModelProfile, NodeRow, ProfileReport
+from onnxopt.profiling.report import ModelProfile, NodeRow, ProfileReport, names_of
 from onnxopt.profiling.summary import (
     accounts,
     findings,
@@ -19,14 +19,14 @@ from onnxopt.profiling.summary import (
 from onnxopt.profiling.text import (
     COMPARED,
     FUSION_HEAD,
-    NODE_HEAD,
-    OPERATOR_HEAD,
     PAIR_HEAD,
     UNSURE,
     compared,
     fusion_cells,
     node_cells,
+    node_head,
     operator_cells,
+    operator_head,
     pair_cells,
 )
 
@@ -40,7 +40,7 @@ def sheet(report: ProfileReport) -> Page:
     labels = " and ".join(model.label for model in report.models)
     page = Page(f"Profile of {labels}", "Where the time goes, and what could be gained.")
     for model in report.models:
-        page.say("note" if model.nodes else "problem", headline(model))
+        page.say("note" if model.error is None else "problem", headline(model))
         for finding in findings(model):
             page.text(_sentence(finding))
     there = [model for model in report.models if model.nodes]
@@ -70,17 +70,18 @@ def _tiles(model: ModelProfile) -> list[tuple[str, str, str]]:
 
 def _operators(page: Page, there: Sequence[ModelProfile]) -> None:
     page.heading("Time by operator")
-    names = dict.fromkeys(row.op_type for model in there for row in model.operators)
-    times = [{row.op_type: row.seconds for row in model.operators} for model in there]
-    data = {name: [side.get(name, 0.0) for side in times] for name in names}
+    names = names_of(there)
+    times = [{(row.domain, row.op_type): row.spent_s for row in m.operators} for m in there]
+    data = {name: [side.get(key, 0.0) for side in times] for key, name in names.items()}
     data = dict(sorted(data.items(), key=lambda entry: -max(entry[1])))
     labels = [model.label for model in there]
     page.figure(bars(data, series_names=labels, axis="time in a run", unit="s"))
     if len(there) == 2:
         page.table(("operator", *COMPARED), compared(*there), "Before and after")
     else:
-        rows = [operator_cells(row) for row in there[0].operators]
-        page.table(OPERATOR_HEAD, rows)
+        on_device = any(row.device_s for row in there[0].nodes)
+        rows = [operator_cells(row, names, on_device=on_device) for row in there[0].operators]
+        page.table(operator_head(on_device=on_device), rows)
 
 
 def _pairs(page: Page, report: ProfileReport) -> None:
@@ -99,8 +100,10 @@ def _pairs(page: Page, report: ProfileReport) -> None:
 def _model(page: Page, model: ModelProfile, report: ProfileReport) -> None:
     page.heading(model.label)
     _roofline(page, model, report)
-    rows = [node_cells(row, _LETTERS) for row in model.nodes[:_MOST_NODES]]
-    page.table(NODE_HEAD, rows, f"Nodes of {model.label}, the slowest first")
+    on_device = any(row.device_s for row in model.nodes)
+    shown = model.nodes[:_MOST_NODES]
+    rows = [node_cells(row, _LETTERS, on_device=on_device) for row in shown]
+    page.table(node_head(on_device=on_device), rows, f"Nodes of {model.label}, the slowest first")
     if model.fusions:
         page.table(
             FUSION_HEAD,
@@ -125,12 +128,12 @@ def _roofline(page: Page, model: ModelProfile, report: ProfileReport) -> None:
 
 
 def _mark(row: NodeRow) -> Mark | None:
-    if not row.macs or not row.moved_bytes or not row.seconds:
+    if not row.macs or not row.moved_bytes or not row.spent_s:
         return None
     return Mark(
         label=row.node,
         intensity=row.macs / row.moved_bytes,
-        rate=row.macs / row.seconds,
+        rate=row.macs / row.spent_s,
         weight=row.share,
         group=row.op_type,
     )

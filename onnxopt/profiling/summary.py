@@ -12,6 +12,8 @@ from onnxopt.profiling.report import ModelProfile, NodeRow, OperatorRow, Profile
 from onnxopt.render import bytes_text
 
 _WORTH_TELLING = 0.02
+_NAMED = 5
+_HOST = "CPUExecutionProvider"
 _NEAR = 0.02
 """How far the nodes' times may be from the whole without a remark."""
 
@@ -26,9 +28,10 @@ def headline(model: ModelProfile) -> str:
     if model.plain is None:
         return f"{model.label}: {model.error or 'nothing was recorded'}"
     low, high = time_text(model.plain.low), time_text(model.plain.high)
+    cut = f"; then it failed: {model.error}" if model.error is not None else ""
     return (
         f"{model.label} on {model.backend}: {time_text(model.plain.value)} a run "
-        f"(95 %: {low} to {high})"
+        f"(95 %: {low} to {high}){cut}"
     )
 
 
@@ -61,7 +64,7 @@ def _gain(model: ModelProfile) -> list[str]:
     return [
         f"kernels at the machine's peaks would save {time_text(gain)} "
         f"({percent(gain / model.nodes_s)}); the most in {best.op_type} '{best.node}', "
-        f"which takes {time_text(best.seconds)} where {time_text(best.attainable_s)} would do"
+        f"which takes {time_text(best.spent_s)} where {time_text(best.attainable_s)} would do"
     ]
 
 
@@ -79,17 +82,25 @@ def _calls(nodes: Iterable[NodeRow]) -> list[str]:
 
 def _places(model: ModelProfile) -> list[str]:
     """Say what ran elsewhere than asked, and what went between devices."""
+    places = dict.fromkeys(row.provider for row in model.nodes if row.provider)
     groups = [
         ([row for row in model.nodes if row.provider == place], f"run on {place}")
-        for place in model.fallbacks
+        for place in places
+        if place in model.fallbacks or (len(places) > 1 and place == _HOST)
     ]
     copies = [row for row in model.nodes if row.op_type in DEVICE_COPIES]
     return [
         f"{counted(len(rows), 'node', 'nodes')} {what} and take "
-        f"{percent(sum(row.share for row in rows))} of the time"
+        f"{percent(sum(row.share for row in rows))} of the time: {_named(rows)}"
         for rows, what in [*groups, (copies, "copy between devices")]
         if rows
     ]
+
+
+def _named(rows: Sequence[NodeRow]) -> str:
+    names = [f"{row.op_type} '{row.node}'" for row in rows[:_NAMED]]
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return ", ".join(names) + more
 
 
 def _integers(nodes: Sequence[NodeRow]) -> list[str]:

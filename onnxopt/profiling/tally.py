@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -54,14 +54,6 @@ class NodeTally:
         return cls(**{**read, **tensors})
 
 
-class Tally(NamedTuple):
-    """What was recorded of a session, a number a block, in seconds a run."""
-
-    nodes: list[NodeTally]
-    executor: list[float]
-    whole: list[float]
-
-
 Key = tuple[int, int, str, str, str]
 
 
@@ -81,32 +73,29 @@ class _Times:
         self.device[run] = self.device.get(run, 0.0) + seen.device_seconds
 
 
-def tally(runs: Iterable[ModelRun], blocks: Sequence[Sequence[int]], samples: int) -> Tally:
-    """Sum up the runs with the numbers in ``blocks``; all others were for warming up.
+def tally(
+    runs: Iterable[ModelRun], blocks: Sequence[Sequence[int]], samples: int
+) -> list[NodeTally]:
+    """Sum up the nodes of the runs with the numbers in ``blocks``; all others were for warming up.
 
     Block by block the runs go round in ``samples`` sets of feeds. Runs that the recording has lost
     are left out.
     """
     wanted = {run for block in blocks for run in block}
     found: dict[Key, _Times] = {}
-    executor: dict[int, float] = {}
-    whole: dict[int, float] = {}
+    seen_runs: set[int] = set()
     for number, run in enumerate(runs):
         if number not in wanted:
             continue
-        executor[number], whole[number] = run.executor_seconds, run.seconds
+        seen_runs.add(number)
         for seen in run.nodes:
             key = (seen.depth, seen.index, seen.node, seen.op_type, seen.provider)
             if key not in found:
                 found[key] = _Times(seen)
             found[key].add(number, seen)
-    there = [[run for run in block if run in whole] for block in blocks]
+    there = [[run for run in block if run in seen_runs] for block in blocks]
     there = [block for block in there if len(block) >= samples]
-    return Tally(
-        nodes=[_node(times, there, samples, len(whole)) for times in found.values()],
-        executor=_middles(executor, there, samples),
-        whole=_middles(whole, there, samples),
-    )
+    return [_node(times, there, samples, len(seen_runs)) for times in found.values()]
 
 
 def _node(times: _Times, blocks: Sequence[Sequence[int]], samples: int, runs: int) -> NodeTally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.text import counted, time_text
 from onnxopt.profiling.report import (
@@ -12,6 +14,7 @@ from onnxopt.profiling.report import (
     PairRow,
     ProfileReport,
     change_of,
+    names_of,
 )
 from onnxopt.profiling.summary import (
     accounts,
@@ -49,13 +52,17 @@ def write_report(report: ProfileReport, paper: Paper, top: int) -> None:
 
 def _tables(model: ModelProfile, paper: Paper, top: int, *, alone: bool) -> None:
     if alone:
-        paper.table([list(OPERATOR_HEAD), *(operator_cells(row) for row in model.operators)])
+        names, on_device = model.operator_names, _on_device(model)
+        rows = [operator_cells(row, names, on_device=on_device) for row in model.operators]
+        paper.table([operator_head(on_device=on_device), *rows])
         paper.line()
     shown = model.nodes[:top]
     if shown:
-        head = list(NODE_HEAD)
+        on_device = _on_device(model)
+        head = node_head(on_device=on_device)
         head[0] = head[0] if alone else f"node of {model.label}"
-        paper.table([head, *(node_cells(row, _NAME) for row in shown)], left=(0, 1, 6))
+        cells = [node_cells(row, _NAME, on_device=on_device) for row in shown]
+        paper.table([head, *cells], left=(0, 1, len(head) - 1))
         left = len(model.nodes) - len(shown)
         if left:
             share = sum(row.share for row in model.nodes[top:])
@@ -69,35 +76,53 @@ def _tables(model: ModelProfile, paper: Paper, top: int, *, alone: bool) -> None
         paper.line()
 
 
-OPERATOR_HEAD = ("operator", "nodes", "time", "95 %", "share", "GMAC", "of attainable")
-NODE_HEAD = ("node", "operator", "time", "share", "GMAC/s", "of attainable", "bound by")
+def _on_device(model: ModelProfile) -> bool:
+    return any(row.device_s for row in model.nodes)
+
+
+def operator_head(*, on_device: bool) -> list[str]:
+    """Return the head of the table of operators."""
+    device = ["on device"] if on_device else []
+    return ["operator", "nodes", "time", "95 %", *device, "share", "GMAC", "of attainable"]
+
+
+def node_head(*, on_device: bool) -> list[str]:
+    """Return the head of the table of nodes."""
+    device = ["on device"] if on_device else []
+    return ["node", "operator", "time", *device, "share", "GMAC/s", "of attainable", "bound by"]
+
+
 FUSION_HEAD = ("it runs", "nodes", "time", "instead of")
 
 
-def operator_cells(row: OperatorRow) -> list[str]:
+def operator_cells(
+    row: OperatorRow, names: Mapping[tuple[str, str], str], *, on_device: bool
+) -> list[str]:
     """Return a line of the table of operators."""
     interval = row.interval
     return [
-        row.op_type,
+        names[row.domain, row.op_type],
         str(row.nodes),
         time_text(row.seconds),
         f"{time_text(max(interval.low, 0.0))} to {time_text(interval.high)}" if interval else "-",
+        *([time_text(row.device_s or None)] if on_device else []),
         percent(row.share),
         f"{row.macs / 1e9:.3g}" if row.macs else "-",
-        reached(row.attainable_s, row.seconds),
+        reached(row.attainable_s, row.spent_s),
     ]
 
 
-def node_cells(row: NodeRow, letters: int) -> list[str]:
+def node_cells(row: NodeRow, letters: int, *, on_device: bool) -> list[str]:
     """Return a line of the table of nodes."""
-    rate = row.macs / row.seconds / 1e9 if row.macs and row.seconds else None
+    rate = row.macs / row.spent_s / 1e9 if row.macs and row.spent_s else None
     return [
         shortened(row.node, letters),
         row.op_type,
         time_text(row.seconds),
+        *([time_text(row.device_s or None)] if on_device else []),
         percent(row.share),
         f"{rate:.3g}" if rate else "-",
-        reached(row.attainable_s, row.seconds) if row.bound != "overhead" else "-",
+        reached(row.attainable_s, row.spent_s) if row.bound != "overhead" else "-",
         row.bound or "-",
     ]
 
@@ -130,13 +155,14 @@ COMPARED = ("nodes before", "after", "time before", "after", "change")
 
 def compared(before: ModelProfile, after: ModelProfile) -> list[list[str]]:
     """Return a line for each operator, the largest change of time first, and one for all."""
-    sides = [{row.op_type: row for row in model.operators} for model in (before, after)]
+    models, names = (before, after), names_of([before, after])
+    sides = [{(row.domain, row.op_type): row for row in model.operators} for model in models]
     rows = []
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         old, new = (side.get(name) for side in sides)
         change = change_of(old.interval if old else None, new.interval if new else None)
         cells = [
-            name,
+            names[name],
             str(old.nodes) if old else "-",
             str(new.nodes) if new else "-",
             time_text(old.seconds) if old else "-",

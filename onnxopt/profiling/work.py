@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,37 +25,46 @@ class Graphs:
 
     executed: Sequence[Step]
     origins: Origins
-    costs: Mapping[ir.Node, NodeCost]
+    costs: Sequence[tuple[int, Mapping[ir.Node, NodeCost]]]
+    """What nodes cost at each set of sizes that feeds have, and how many feeds have it."""
 
     @classmethod
-    def of(cls, model: Path, executed: Path, feeds: Feeds) -> Self:
+    def of(cls, model: Path, executed: Path, feeds: Sequence[Feeds]) -> Self:
         """Read both, and count at the sizes of the feeds.
 
         Raises ModelError where one cannot be read.
         """
         given = load(model)
-        costs = Costs.of(given, sizes_of(given, feeds))
+        counts = collections.Counter(tuple(sorted(sizes_of(given, f).items())) for f in feeds)
+        found: list[tuple[int, Mapping[ir.Node, NodeCost]]] = []
+        for sizes, count in counts.items():
+            costs = Costs.of(given, dict(sizes))
+            given = costs.model  # its functions are inlined, so that the nodes stay the same
+            found.append((count, {row.node: row for row in costs.rows}))
         ran = steps(load(executed))
-        return cls(
-            executed=ran,
-            origins=origins(steps(costs.model), ran),
-            costs={row.node: row for row in costs.rows},
-        )
+        return cls(executed=ran, origins=origins(steps(given), ran), costs=found)
 
     def macs(self, step: Step) -> float | None:
-        """Return the multiply-accumulates a run; None where some part is not known."""
-        return _sum(self._cost(part).macs for part in self.origins.of[step])
+        """Return the multiply-accumulates a run, in the mean over the feeds; None if not known."""
+        parts = self.origins.of[step]
+        return self._mean([_sum(rows[p.node].macs for p in parts) for _, rows in self.costs])
 
     def moved(self, step: Step) -> float | None:
         """Return the bytes a run of a node that the runtime left as it was; None for others."""
         parts = self.origins.of[step]
         if len(parts) != 1 or parts[0].op_type != step.op_type:
             return None
-        cost = self._cost(parts[0])
-        return _sum((cost.read_bytes, cost.written_bytes))
+        costs = [rows[parts[0].node] for _, rows in self.costs]
+        return self._mean([_sum((cost.read_bytes, cost.written_bytes)) for cost in costs])
 
-    def _cost(self, part: Step) -> NodeCost:
-        return self.costs[part.node]
+    def _mean(self, amounts: Sequence[float | None]) -> float | None:
+        """Return the mean over the feeds of an amount at each set of sizes."""
+        total, feeds = 0.0, sum(count for count, _ in self.costs)
+        for amount, (count, _) in zip(amounts, self.costs, strict=True):
+            if amount is None:
+                return None
+            total += amount * count
+        return total / feeds
 
 
 def _sum(amounts: Iterable[object]) -> float | None:

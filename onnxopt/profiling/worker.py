@@ -52,11 +52,7 @@ class Recorder(Worker):
         if self._session is None:
             raise BackendError("nothing was recorded: no model is open")
         found = tally(self._session.recorded(), self._kept, len(self._calls))
-        return {
-            "nodes": [dataclasses.asdict(node) for node in found.nodes],
-            "executor": found.executor,
-            "whole": found.whole,
-        }
+        return {"nodes": [dataclasses.asdict(node) for node in found]}
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def test_json_and_page(given: Path, onnxopt: Command) -> None:
     options = ("--samples", samples, "--no-measure", "--params", "0.6", "--json", "--html", page)
     found = json.loads(onnxopt("prune", given, "-o", to, *options).out)
     assert found["of"] == "params"
-    assert found["left"] <= 0.61
+    assert found["left"] <= 0.6 * 1.03
     assert found["reached"]
     assert found["after"]["params"] == pytest.approx(found["left"] * found["before"]["params"])
     text = page.read_text("utf-8")

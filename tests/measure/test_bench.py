@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,19 @@ import onnx_ir as ir
 import pytest
 from typer.testing import CliRunner
 
+from onnxopt import host
 from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, OnnxoptError, UsageError
 from onnxopt.host import allowed_cpus
 from onnxopt.measure import Effort, Variant, bench
-from onnxopt.measure.feeding import stored
+from onnxopt.measure.feeding import fingerprint, stored, turn_of
 from onnxopt.measure.intervals import middle
 from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
 from onnxopt.measure.records import Block, Record
+from onnxopt.measure.run import cpus_of, needed_cpus
 from onnxopt.measure.worker import peak_bytes, settle
+from onnxopt.target import Feeds
 from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake, Fault
 
@@ -267,6 +271,65 @@ def test_a_worker_reports_and_lives_on() -> None:
         with pytest.raises(BackendError, match="refuses"):
             process.open(Path("none.onnx"), Fake(fault="refuse"), (), 30)
         assert len(process.ask({"do": "block", "runs": 4, "streams": 1}, 30)["times"]) == 4
+
+
+def test_a_reply_that_nobody_waits_for_any_more_is_dropped() -> None:
+    with Process() as process, stored(FEEDS) as feeds:
+        process.ready(30)
+        process.open(Path("none.onnx"), Fake(seconds=0.3), (), 30)
+        with pytest.raises(BackendError, match="it hangs"):
+            process.feed(feeds, 0.05)
+        assert "times" in process.ask({"do": "block", "runs": 1, "streams": 1}, 30)
+
+
+def test_threads_that_run_side_by_side_have_cpus_of_their_own() -> None:
+    both = Variant(label="a", model=Path("a"), backend=Cpu(threads=1, inter_threads=2))
+    assert needed_cpus(both) == 2
+    assert len(cpus_of(both)) == min(2, len(allowed_cpus()))
+
+
+def test_physical_cores_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def siblings(path: str) -> str:
+        cpu = int(path.partition("/cpu/cpu")[2].partition("/")[0])
+        return f"{cpu - cpu % 2}-{cpu - cpu % 2 + 1}\n"
+
+    monkeypatch.setattr(host, "allowed_cpus", lambda: tuple(range(6)))
+    monkeypatch.setattr(host, "file_text", siblings)
+    assert host.spread_cpus() == (0, 2, 4, 1, 3, 5)
+
+
+def test_samples_of_other_sizes_have_times_of_their_own() -> None:
+    short, long = [1.0] * 5, [8.0] * 3
+    block = Block([*short, *long] * 2, 58.0, 0.0, turn=8)
+    assert math.exp(block.latency) == pytest.approx(29 / 8)
+    assert math.exp(Block([*short, *long] * 2, 58.0, 0.0).latency) == pytest.approx(1.0)
+    alike: list[Feeds] = [{"x": np.zeros((1, 4))}, {"x": np.ones((1, 4))}]
+    other: list[Feeds] = [*alike, {"x": np.ones((1, 5))}]
+    assert (turn_of(alike), turn_of(other)) == (1, 3)
+
+
+def test_feeds_are_told_apart_by_what_they_hold() -> None:
+    x = np.arange(6, dtype=np.float32)
+    feeds: list[list[Feeds]] = [
+        [{"x": x}],
+        [{"x": x.reshape(2, 3)}],
+        [{"x": x.astype(np.float64)}],
+        [{"y": x}],
+        [{"x": x + 1}],
+        [{"x": np.array(["a"], dtype=object)}],
+    ]
+    assert len({fingerprint(each) for each in feeds}) == len(feeds)
+    assert fingerprint([{"x": x.copy()}]) == fingerprint([{"x": x}])
+
+
+def test_the_first_that_can_be_fed_says_the_inputs(path: Path) -> None:
+    refused = Variant(label="refused", model=path, backend=Fake(fault="refuse"))
+    good = Variant(label="good", model=path, backend=Cpu(threads=1))
+    report = bench([refused, good], effort=ONCE)
+    assert "refuses" in (report.rows[0].error or "")
+    assert report.rows[1].median is not None
+    with pytest.raises(OnnxoptError, match="refuses"):
+        bench([refused], effort=ONCE)
 
 
 def test_this_process_settles_and_knows_its_size() -> None:

@@ -106,6 +106,13 @@ def test_across_runs_the_interval_allows_for_what_runs_differ_by(
     assert "not side by side" in found.notes[-1]
 
 
+def test_a_faster_model_passes_the_gate(old: Path) -> None:
+    saved = kept(old, old.with_suffix(".json"))
+    found = against(saved, old, Matrix(), lambda vs: report(vs, 9.1), force=False)
+    assert found.rows[0].outcome == "same"
+    assert found.rows[0].verdict.startswith("not slower")
+
+
 @pytest.mark.parametrize("change", ["host", "feeds", "busy"])
 def test_nothing_is_claimed_across_machines_or_feeds_or_when_busy(old: Path, change: str) -> None:
     saved = kept(old, old.with_suffix(".json"))

@@ -162,3 +162,29 @@ def test_what_a_measurement_ran_on_is_told() -> None:
     assert told([{}], given=False) == "the model takes no inputs"
     ragged: list[Feeds] = [{"x": np.zeros(2, np.int8)}, {"x": np.zeros((2, 2), np.int8)}]
     assert told(ragged, given=True) == "on 2 samples: x int8 of several ranks"
+
+
+def test_numbers_of_streams_are_a_matrix_too(path: Path) -> None:
+    found = variants_of([path], Matrix(streams=(1, 4)))
+    assert [(each.streams, each.label) for each in found] == [
+        (1, "model.onnx, streams 1"),
+        (4, "model.onnx, streams 4"),
+    ]
+    assert len({each.group for each in found}) == 2
+
+
+def test_threads_between_operators_are_another_option(path: Path) -> None:
+    (found,) = variants_of([path], Matrix(providers=("cpu{inter-threads=2}",), threads=(4,)))
+    assert (found.threads, found.backend.inter_threads) == (4, 2)  # type: ignore[attr-defined]
+
+
+def test_samples_are_stacked_along_the_axis_of_the_batch(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    value = tensor("x", ir.DataType.FLOAT, (5, "batch", 2))
+    node = ir.Node("", "Abs", [value], outputs=[tensor("y", ir.DataType.FLOAT, (5, "batch", 2))])
+    ir.save(single(node, [value]), file)
+    given: list[Feeds] = [{"x": np.full((5, 1, 2), at, np.float32)} for at in range(3)]
+    wanted = Variant(label="m", model=file, backend=Cpu(), inputs=Inputs(batch=4))
+    (feeds,) = feeds_for(wanted, given, 30, 0)
+    assert feeds["x"].shape == (5, 4, 2)
+    assert feeds["x"][0, :, 0].tolist() == [0, 1, 2, 0]

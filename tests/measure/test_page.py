@@ -125,6 +125,23 @@ def test_time_is_drawn_against_what_was_varied() -> None:
     assert "a.onnx 1 1 against itself" in page.words
 
 
+def test_variants_that_share_a_name_have_lines_of_their_own() -> None:
+    rows = [
+        dataclasses.replace(BASE, label=f"{model} {batch}", model=model, batch=batch)
+        for model in ("/one/model.onnx", "/two/model.onnx")
+        for batch in (1, 8)
+    ]
+    words = set(reading(*rows).words)
+    assert {"one/model.onnx", "two/model.onnx"} <= words
+    targets = [
+        dataclasses.replace(BASE, label=f"{target} {batch}", backend=target, batch=batch)
+        for target in ("cuda{threads=1}", "cuda{threads=1, io-binding=true}")
+        for batch in (1, 8)
+    ]
+    words = set(reading(*targets).words)
+    assert {"a.onnx, cuda", "a.onnx, cuda{io-binding=true}"} <= words
+
+
 def test_throughput_and_time_on_the_device_are_told() -> None:
     row = dataclasses.replace(
         BASE, streams=4, throughput=Estimate(900.0, 890.0, 910.0), device=Estimate(1e-3, 9e-4, 2e-3)

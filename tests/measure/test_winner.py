@@ -77,6 +77,26 @@ def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:
     assert "not finished" in row.verdict
 
 
+def test_what_was_cut_short_is_not_claimed(tmp_path: Path) -> None:
+    base, lucky, other = fake("a", 1), fake("b", 1), fake("c", 1)
+    flat = (0.0100, 0.0101, 0.0099, 0.0100, 0.0100)
+    several = group(
+        tmp_path,
+        recorded(base, *flat),
+        recorded(lucky, *(0.8 * s for s in flat)),
+        recorded(other, *flat),
+    )
+    cut = Reading(looks=False, quiet=CALM, force=False, cut=True)
+    row = rows_of(several, None, cut)[1]
+    assert row.outcome == "unknown"
+    assert "measured again first" in row.verdict
+    whole = Reading(looks=False, quiet=CALM, force=False)
+    assert rows_of(several, None, whole)[1].outcome == "faster"
+    one = group(tmp_path, recorded(base, 0.01), recorded(lucky, 0.005))
+    row = rows_of(one, None, cut)[1]
+    assert (row.outcome, "after one process" in row.verdict) == ("unknown", True)
+
+
 @pytest.mark.parametrize(
     ("others", "force", "outcome"),
     [(0.8, False, "unknown"), (0.8, True, "faster"), (0.3, False, "faster")],

@@ -43,7 +43,7 @@ def timed(step: Step, seconds: float) -> Timed:
 def side(text: str, seconds: float = 1.0) -> Side:
     """Return a model that runs as it is written."""
     found = steps(model_of(text))
-    graphs = Graphs(executed=found, origins=origins(found, found), costs={})
+    graphs = Graphs(executed=found, origins=origins(found, found), costs=[])
     return Side(graphs, [timed(step, seconds) for step in found], found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ import onnxopt
 from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.io import save
+from onnxopt.measure.process import Process
 from onnxopt.measure.records import Variant
 from onnxopt.profiling import Effort, ProfileReport, executed, profile
 from onnxopt.profiling.models import profile_files
@@ -147,6 +149,33 @@ def test_an_interrupt_keeps_what_was_recorded(path: Path, after: str) -> None:
     assert report.interrupted
     assert bool(report.models[0].nodes) == after.startswith("recording")
     assert "interrupted" in str(report)
+
+
+def test_an_interrupt_while_a_run_is_recorded_keeps_the_rest(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, plain = [0], Process._reply
+
+    def reply(process: Process, timeout_s: float) -> dict[str, Any]:
+        asked[0] += 1
+        if asked[0] == 16:  # somewhere in the rounds, with an answer still to come
+            raise KeyboardInterrupt
+        return plain(process, timeout_s)
+
+    monkeypatch.setattr(Process, "_reply", reply)
+    report = profile([variant(path)], FEEDS, effort=QUICK)
+    assert report.interrupted
+    assert report.models[0].nodes
+
+
+def test_costs_are_those_of_all_samples(tmp_path: Path) -> None:
+    text = "(float[n,64] x) => (float[n,64] y) { y = MatMul(x, w) }"
+    model = tmp_path / "open.onnx"
+    save(with_weights(text, {"w": (64, 64)}), model)
+    feeds = [{"x": np.ones((rows, 64), np.float32)} for rows in (8, 24)]
+    report = profile([variant(model)], feeds, effort=QUICK)
+    (node,) = [row for row in report.models[0].nodes if row.op_type == "MatMul"]
+    assert node.macs == 16 * 64 * 64
 
 
 def test_files_and_feeds_at_fault(path: Path, tmp_path: Path) -> None:
