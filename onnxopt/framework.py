@@ -112,6 +112,10 @@ class Subject(abc.ABC):
         """Return the names of the inputs in the order of the call; None where any will do."""
         return None
 
+    def narrowed(self, dtype: ir.DataType) -> ir.DataType:
+        """Return the type that the framework computes in where an input is of this one."""
+        return dtype
+
     @abc.abstractmethod
     def settle(self, signature: Sequence[Declared]) -> None:
         """Take note of the inputs that it will be fed. Raises UsageError where they do not fit."""

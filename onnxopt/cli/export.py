@@ -53,7 +53,9 @@ def export(
     from onnxopt.cli.progress import bar
     from onnxopt.exporter import Request, run
     from onnxopt.io import save
+    from onnxopt.io.replace import may_write
 
+    may_write(output)
     with bar("importing the framework") as show:
         request = Request(
             inputs=tuple(inputs) if inputs else None,

@@ -20,15 +20,25 @@ def timed(
     files: Mapping[str, Path],
     backends: Mapping[str, Backend],
     feeds: Sequence[Feeds],
-    budget_s: float,
+    effort: tuple[float, int],
     progress: Progress,
 ) -> Result:
-    """Measure files, the first being what the others are compared with."""
+    """Measure files, the first being what the others are compared with.
+
+    ``effort`` is the budget in seconds, and the seed.
+    """
+    budget_s, seed = effort
     variants = [
         Variant(label=label, model=path, backend=backends[label]) for label, path in files.items()
     ]
-    effort = Effort(budget_s=budget_s)
-    return _plain(bench(variants, feeds=list(feeds) or None, effort=effort, progress=progress))
+    found = bench(
+        variants,
+        feeds=list(feeds) or None,
+        effort=Effort(budget_s=budget_s),
+        seed=seed,
+        progress=progress,
+    )
+    return _plain(found)
 
 
 def _plain(found: BenchReport) -> Result:
@@ -89,6 +99,16 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
             return OPTIMIZED, "it computes the same as the exported one; nothing was measured"
         return OPTIMIZED, f"not slower than the exported one: {optimized.verdict}"
     return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
+
+
+def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:
+    """Say of each file that was made and is not deployed why it is not."""
+    found = []
+    for each in candidates[1:]:
+        if each.label != chosen:
+            unsure = "" if measured else "whether it is faster was not measured"
+            found.append(f"{each.label}: {each.refused or each.verdict or unsure}".rstrip(": "))
+    return found
 
 
 def _taken(each: Candidate) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from onnxopt.exporter import ExportReport
@@ -13,18 +14,27 @@ class Commands:
     """Commands of a shell in the order of the stages, each with the samples and the seed it had."""
 
     def __init__(self, samples: Path | Samples | None, seed: int) -> None:
-        self._more: list[object] = ["--samples", samples] if isinstance(samples, Path) else []
-        self._more += ["--seed", seed] if seed else []
+        self.more: list[object] = ["--samples", samples] if isinstance(samples, Path) else []
+        """What every command ends with."""
+        self.more += ["--seed", seed] if seed else []
         self.lines: list[str] = []
 
     def add(self, command: str, *words: object) -> None:
         """Keep a command of onnxopt."""
-        self.lines.append(shlex.join(map(str, ("onnxopt", command, *words, *self._more))))
+        self.lines.append(shlex.join(map(str, ("onnxopt", command, *words, *self.more))))
 
 
-def export_command(thing: object, report: ExportReport, path: Path) -> str:
+def export_command(
+    thing: object,
+    report: ExportReport,
+    path: Path,
+    names: Sequence[str],
+    more: Sequence[object],
+) -> str:
     """Return what exports a model again: on the command line where it is named by text."""
     if not isinstance(thing, str | Path):
         return f'onnxopt.save(onnxopt.export({report.source}, …), "{path}")  # from Python'
     given = [word for text in report.inputs for word in ("--input", text)]
-    return shlex.join(["onnxopt", "export", report.source, *given, "-o", str(path)])
+    given += [word for name in names for word in ("--name", name)]
+    words = ["onnxopt", "export", report.source, *given, "-o", path, *more]
+    return shlex.join(map(str, words))

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnxopt import __version__, catalogue, exporter, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
 from onnxopt.comparison.report import Limits
-from onnxopt.deployer.choice import best_of, timed, way_of, ways_to_open, with_times
+from onnxopt.deployer.choice import best_of, left_behind, timed, way_of, ways_to_open, with_times
 from onnxopt.deployer.commands import Commands, export_command
 from onnxopt.deployer.exactness import compared
 from onnxopt.deployer.held import Held
@@ -24,7 +24,7 @@ from onnxopt.deployer.report import (
     Candidate,
     DeployReport,
 )
-from onnxopt.deployer.stages import Result, Stages, file_hash, files_hash, samples_hash
+from onnxopt.deployer.stages import Result, Stages, file_hash, files_hash, keep_apart, samples_hash
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.notation import Axes
 from onnxopt.host import Host
@@ -75,6 +75,7 @@ def run(thing: object, request: Request) -> DeployReport:
 class _Deployment:
     def __init__(self, thing: object, request: Request) -> None:
         self._thing, self._request = thing, request
+        keep_apart(thing, request.folder)
         self._stages = Stages(request.folder)
         self._warnings: list[str] = []
         self._notes: list[str] = []
@@ -93,6 +94,7 @@ class _Deployment:
         candidates = [self._candidate(label) for label in self._files]
         candidates = self._measured(candidates)
         chosen, why = best_of(candidates)
+        self._rolled_back += left_behind(candidates, chosen, measured=self._request.measure)
         session, session_why = self._way(chosen)
         model = self._save(chosen, session)
         report = DeployReport(
@@ -105,7 +107,7 @@ class _Deployment:
             session=session,
             session_why=session_why,
             export=exported,
-            changes=optimized["changes"],
+            changes=optimized["changes"] if chosen == OPTIMIZED else {},
             verification=optimized["verification"],
             rolled_back=tuple(self._rolled_back),
             commands=tuple(self._commands.lines),
@@ -140,7 +142,8 @@ class _Deployment:
             if report.exporter is None and isinstance(thing, str | Path):
                 return report.to_dict()
             io.save(model, path)
-            return report.to_dict() | {"command": export_command(thing, report, path)}
+            command = export_command(thing, report, path, request.outputs, self._commands.more)
+            return report.to_dict() | {"command": command}
 
         key = self._export_key()
         found = make() if key is None else self._stages.do("export", key, make, path)
@@ -156,8 +159,10 @@ class _Deployment:
     def _export_key(self) -> tuple[object, ...] | None:
         """Return what an export is made from; None for code, which may change, and for ONNX."""
         request, thing = self._request, self._thing
-        examples = request.inputs is not None and not all(
-            isinstance(each, str) for each in request.inputs
+        given = request.inputs
+        texts = [given] if isinstance(given, str) else given if isinstance(given, tuple) else None
+        examples = given is not None and (
+            texts is None or not all(isinstance(each, str) for each in texts)
         )
         if not isinstance(thing, str | Path) or not Path(thing).exists() or examples:
             return None
@@ -328,14 +333,15 @@ class _Deployment:
                 files,
                 {label: catalogue.backend(text) for label, text in named.items()},
                 self._held().feeds(),
-                self._request.budget_s,
+                (self._request.budget_s, self._request.seed),
                 self._request.progress,
             ),
         )
         self._warnings += found["warnings"]
         words: list[object] = list(files.values())
-        for text in dict.fromkeys(named.values()):
-            words += ["--provider", text] if text != "cpu" else []
+        targets = list(dict.fromkeys(named.values()))
+        for text in targets if targets != ["cpu"] else ():
+            words += ["--provider", text]
         self._commands.add("bench", *words, "--budget", f"{self._request.budget_s:g}s")
         return with_times(candidates, found["rows"])
 
@@ -357,7 +363,7 @@ class _Deployment:
                 dict.fromkeys(ways, path),
                 ways,
                 self._held().feeds(),
-                self._request.budget_s,
+                (self._request.budget_s, self._request.seed),
                 self._request.progress,
             ),
         )

@@ -18,6 +18,9 @@ from onnxopt.samples import Samples
 
 _FILE = "stages.json"
 
+WRITTEN = ("exported.onnx", "optimized.onnx", "quantized.onnx", "model.onnx")
+"""The models that a deployment writes into its folder."""
+
 Result = dict[str, Any]
 
 
@@ -47,10 +50,9 @@ class Stages:
         kept = self._kept.get(name)
         if kept and kept["key"] == digest and kept["files"] == _hashes(files):
             self.reused.append(name)
-            result: Result = kept["result"]
-            return result
+            return dict(kept["result"])
         result = make()
-        self._kept[name] = {"key": digest, "files": _hashes(files), "result": result}
+        self._kept[name] = {"key": digest, "files": _hashes(files), "result": dict(result)}
         data = json.dumps(self._kept, indent=1).encode()
 
         def write(file: BinaryIO) -> None:
@@ -113,3 +115,12 @@ def files_hash(path: Path) -> str:
         for each in inside
         if each.is_file()
     )
+
+
+def keep_apart(thing: object, folder: Path) -> None:
+    """Raise UsageError where a deployment would write over the model that it is given."""
+    if not isinstance(thing, str | Path) or not Path(thing).is_file():
+        return
+    for name in WRITTEN:
+        if (folder / name).exists() and (folder / name).samefile(thing):
+            raise UsageError(f"{thing}: would be written over; name another folder than {folder}")

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxopt.errors import UsageError
 from onnxopt.exporter.notation import Axes, of_example, read, sizes_of
 from onnxopt.framework import Declared, Subject
+from onnxopt.frameworks._torch import to_array
 from onnxopt.samples import Samples, named_samples
+from onnxopt.spec import nearest
 from onnxopt.target import Feeds
 
 
@@ -54,6 +57,8 @@ def _column(array: np.ndarray) -> np.ndarray:
     """Return a column of a table as [rows, 1], texts as objects."""
     if array.dtype.kind not in "biuf":
         array = np.array([str(each) for each in array], dtype=object)
+    if array.dtype.kind == "f":  # the files compute in single precision, as of matrices
+        array = array.astype(np.float32)
     return array.reshape(-1, 1)
 
 
@@ -64,6 +69,8 @@ def arrays(feeds: Mapping[str, Any]) -> Feeds:
 
 def array_of(value: Any, what: str) -> np.ndarray:
     """Return a tensor of any framework as an array; raises UsageError for what is none."""
+    if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
+        return to_array(value)
     for method in ("detach", "cpu"):  # of torch's tensors, which may have gradients or be elsewhere
         value = getattr(value, method)() if hasattr(value, method) else value
     try:
@@ -82,9 +89,25 @@ def declare(
 
     Raises UsageError where nothing is known of the inputs, or it does not fit.
     """
+    signature, feeds = _declared(subject, given, dynamic)
+    signature = tuple(
+        dataclasses.replace(each, dtype=subject.narrowed(each.dtype)) for each in signature
+    )
+    _check(subject, signature)
+    signature = _ordered(signature, subject)
+    return signature, None if feeds is None else fitting(signature, feeds)
+
+
+def _declared(
+    subject: Subject, given: Given, dynamic: Axes | Literal["none"] | None
+) -> tuple[tuple[Declared, ...], Feeds | None]:
     own = subject.declared()
     if given.declared is not None:
-        return _ordered(given.declared, subject), None
+        if dynamic is not None:
+            raise UsageError(
+                "declarations name their open axes themselves, as 'x=batch,3': leave dynamic out"
+            )
+        return given.declared, None
     feeds = given.named if given.placed is None else _named(subject, own, given.placed)
     if feeds is None:
         if own is None:
@@ -99,7 +122,23 @@ def declare(
         return own, None
     if dynamic is None and own is not None:
         return _matched(subject, own, feeds)
+    if dynamic is None and subject.tables:
+        dynamic = {name: {0: "batch"} for name, array in feeds.items() if array.ndim}
     return of_example(feeds, {} if dynamic == "none" or dynamic is None else dynamic), feeds
+
+
+def _check(subject: Subject, signature: Sequence[Declared]) -> None:
+    """Raise UsageError for an input that the model does not have, or lacks."""
+    names, own = [each.name for each in signature], subject.declared()
+    known = subject.arguments()
+    if known is not None:
+        for name in names:
+            if name not in known:
+                told = nearest(name, known) or f"; it takes {', '.join(known)}"
+                raise UsageError(f"the model has no input '{name}'{told}")
+    missing = [each for each in own or () if each.name not in names]
+    if missing and not subject.tables:
+        raise UsageError(f"the model has an input '{missing[0]}' as well: give or declare it too")
 
 
 def _matched(
@@ -110,6 +149,9 @@ def _matched(
     Raises UsageError where it does not fit.
     """
     names = [each.name for each in own]
+    columns = [array for array in feeds.values() if array.shape[1:] == (1,)]
+    if len(own) == 1 and len(columns) == len(feeds) > 1 and not subject.tables:
+        feeds = {own[0].name: np.concatenate(columns, axis=1)}
     if set(feeds) != set(names) and subject.tables:
         if len(feeds) > 1:
             rows = {name: {0: "batch"} for name in feeds}
@@ -120,20 +162,28 @@ def _matched(
         raise UsageError(
             f"the example has {', '.join(feeds)}; the model takes {', '.join(map(str, own))}"
         )
-    feeds = fitting(own, feeds)
     sizes_of(own, feeds)
     return own, feeds
 
 
 def fitting(signature: Sequence[Declared], feeds: Feeds) -> Feeds:
-    """Return feeds with floating-point numbers in the precision that is declared."""
+    """Return feeds with numbers in the type that is declared, where they stay what they are.
+
+    Floating-point numbers in its precision, whole numbers where it is floating-point or holds them.
+    """
     wanted = {each.name: each.dtype for each in signature}
-    found = {}
-    for name, array in feeds.items():
-        dtype = wanted.get(name)
-        float_ = dtype is not None and dtype.is_floating_point() and array.dtype.kind == "f"
-        found[name] = array.astype(dtype.numpy(), copy=False) if float_ and dtype else array
-    return found
+    return {
+        name: _as(array, wanted[name]) if name in wanted else array for name, array in feeds.items()
+    }
+
+
+def _as(array: np.ndarray, dtype: ir.DataType) -> np.ndarray:
+    if dtype.is_floating_point() and array.dtype.kind in "biuf":
+        return array.astype(dtype.numpy(), copy=False)
+    if dtype.is_integer() and array.dtype.kind in "iu":
+        cast = array.astype(dtype.numpy(), copy=False)
+        return cast if np.array_equal(cast, array) else array
+    return array
 
 
 MOST = 64

@@ -9,10 +9,12 @@ import onnx_ir as ir
 
 from onnxopt import catalogue, graph
 from onnxopt.base import Context
+from onnxopt.exporter.notation import sizes_of
 from onnxopt.framework import Declared, RefusedError
 from onnxopt.pipeline import Pipeline
 from onnxopt.render import bytes_text
 from onnxopt.report import Size
+from onnxopt.target import Feeds, Outputs
 
 _PREFIX = "wrapped."
 _TRACES = re.compile(r"pkg\.(torch|onnxscript|jax|jax2onnx)\b.*|namespace")
@@ -176,6 +178,31 @@ def _axes(model: ir.Model, signature: Sequence[Declared]) -> None:
         found = graph.dims(value)
         if found is not None and value.shape is not None:
             value.shape = ir.Shape([_named(dim, named) for dim in found])
+
+
+def opened(
+    model: ir.Model, signature: Sequence[Declared], runs: Sequence[tuple[Feeds, Outputs]]
+) -> list[str]:
+    """Open the axes of outputs that are written with one size and take others; return which.
+
+    ``runs`` are feeds with what the framework computes from them.
+    """
+    sizes = [sizes_of(signature, feeds) for feeds, _ in runs]
+    told = []
+    for value in model.graph.outputs:
+        known = graph.dims(value)
+        shapes = [found[value.name or ""].shape for _, found in runs if value.name in found]
+        if known is None or len(shapes) < len(runs) or any(len(s) != len(known) for s in shapes):
+            continue
+        dims = list(known)
+        for axis, dim in enumerate(known):
+            seen = [shape[axis] for shape in shapes]
+            if isinstance(dim, int) and len(set(seen)) > 1:
+                names = (n for n in sizes[0] if [each.get(n) for each in sizes] == seen)
+                dims[axis] = next(names, f"{value.name}_{axis}")
+                told.append(f"axis {axis} of output '{value.name}' was written as {dim}: opened")
+        value.shape = ir.Shape(dims)
+    return told
 
 
 def _named(dim: int | str | None, named: Mapping[str, str]) -> int | str | None:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
-from onnxopt import catalogue, graph, io
+from onnxopt import catalogue, graph, io, lossless
 from onnxopt.base import Context
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.agreement import Agreed, Judge, Trial
 from onnxopt.exporter.blame import baked
 from onnxopt.exporter.examples import made_up, negated, other_sizes, recombined, resized
 from onnxopt.exporter.inputs import Given, arrays, declare, fitting, of_samples
-from onnxopt.exporter.mend import mend
+from onnxopt.exporter.mend import mend, opened
 from onnxopt.exporter.notation import Axes, sizes_of
 from onnxopt.exporter.report import Attempt, ExportReport
 from onnxopt.exporter.source import Source, source_of
@@ -30,6 +30,8 @@ from onnxopt.samples import Samples
 from onnxopt.spec import nearest
 from onnxopt.target import Feeds
 
+_FILES = 32
+"""Files of weights that a model is left with."""
 GIVEN = 4
 """Samples that an export is compared on."""
 
@@ -68,8 +70,7 @@ def run(thing: object, request: Request) -> tuple[ir.Model, ExportReport]:
     started = time.perf_counter()
     source = source_of(thing)
     if source.framework is None:
-        told = _raised(source.thing, request.opset)
-        return source.thing, _passed(source, told, time.perf_counter() - started)
+        return _passed(source, request, started)
     return run_in(source.framework, source, request)
 
 
@@ -79,10 +80,28 @@ def run_in(framework: Framework, source: Source, request: Request) -> tuple[ir.M
         return _Export(framework, source, request, Path(folder)).run()
 
 
-def _passed(source: Source, mended: Sequence[str], seconds: float) -> ExportReport:
+def _passed(source: Source, request: Request, started: float) -> tuple[ir.Model, ExportReport]:
+    """Take what is ONNX already, raised to an operator set where one is asked for, verified."""
+    for name in ("inputs", "dynamic", "exporter", "outputs"):
+        asked_for = getattr(request, name)
+        if asked_for is not None and not (isinstance(asked_for, tuple) and not asked_for):
+            raise UsageError(
+                f"{source.label}: is ONNX already, so '{name}' means nothing; to fix sizes: "
+                "onnxopt optimize --shape"
+            )
     model: ir.Model = source.thing
+    before, notes = graph.opset(model), ["it is ONNX already, so nothing was exported or compared"]
+    mended: list[str] = []
+    if request.opset is not None and request.opset != before:
+        _lowered(before, request.opset)
+        asked = lossless.Request(
+            pipeline="dce", opset=request.opset, samples=request.samples, seed=request.seed
+        )
+        model, report = lossless.run(model, asked)
+        mended.append(f"raised from operator set {before} to {graph.opset(model)}")
+        notes = [f"it is ONNX already; {report.verification.statement}"]
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
-    return ExportReport(
+    return model, ExportReport(
         source=source.label,
         framework="ONNX",
         exporter=None,
@@ -93,8 +112,8 @@ def _passed(source: Source, mended: Sequence[str], seconds: float) -> ExportRepo
         size=Size.of(model),
         agreed=(),
         mended=tuple(mended),
-        notes=("it is ONNX already, so nothing was exported or compared",),
-        seconds=seconds,
+        notes=tuple(notes),
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -112,6 +131,7 @@ class _Export:
         self._attempts: list[Attempt] = []
         self._notes: list[str] = []
         self._written_last: ir.Model | None = None
+        self._operators: dict[str, dict[str, int]] = {}
 
     def run(self) -> tuple[ir.Model, ExportReport]:
         subject = self._framework.subject(self._source.thing, self._request.outputs)
@@ -245,8 +265,19 @@ class _Export:
                 continue
             seconds = time.perf_counter() - began
             self._attempts.append(Attempt(exporter=exporter, seconds=seconds))
+            self._notes += self._at_fault(exporter)
             return model, exporter, mended, agreed
         raise RefusedError(self._failure(subject, signature, trials))
+
+    def _at_fault(self, taken: str) -> list[str]:
+        """Name what the optimizer of an exporter did where the same export without it is right."""
+        whole = taken.partition("-")[0]
+        if whole == taken or whole not in self._operators:
+            return []
+        before, after = self._operators[taken], self._operators[whole]
+        fewer = [(n, after.get(n, 0)) for n in before if after.get(n, 0) < before[n]]
+        done = ", ".join(f"{n} {before[n]} -> {left}" for n, left in fewer[:4])
+        return [f"{whole} was refused for what the exporter's own optimizer makes of it: {done}"]
 
     def _exporters(self, subject: Subject) -> Sequence[str]:
         asked = self._request.exporter
@@ -280,7 +311,20 @@ class _Export:
         subject.write(exporter, signature, first.feeds, path, self._request.opset)
         model = io.load(path)
         told = mend(model, signature, list(first.expected))
-        return model, [*told, *_raised(model, self._request.opset)]
+        told += _raised(model, self._request.opset)
+        told += opened(model, signature, [(trial.feeds, trial.expected) for trial in trials])
+        self._operators[exporter] = Size.of(model).operators
+        return self._joined(model, exporter), told
+
+    def _joined(self, model: ir.Model, exporter: str) -> ir.Model:
+        """Put weights that lie in many files into one, which can be held open once it is gone."""
+        tensors = (weight for _, weight in graph.weights(model))
+        files = {str(each.path) for each in tensors if isinstance(each, ir.ExternalTensor)}
+        if len(files) <= _FILES:
+            return model
+        path = self._folder / f"{exporter}_joined.onnx"
+        io.save(model, path, external_data=True)
+        return io.load(path)
 
     def _failure(
         self, subject: Subject, signature: Sequence[Declared], trials: Sequence[Trial]
@@ -299,15 +343,19 @@ class _Export:
         return f"{self._source.label}: {what}: {reasons}{hint}"
 
 
+def _lowered(found: int, opset: int) -> None:
+    if found > opset:
+        raise RefusedError(
+            f"it is written at operator set {found}, not {opset}, and cannot be lowered"
+        )
+
+
 def _raised(model: ir.Model, opset: int | None) -> list[str]:
     """Bring a model to the operator set that is asked for; raises RefusedError for an older one."""
     found = graph.opset(model)
     if opset is None or found == opset:
         return []
-    if found > opset:
-        raise RefusedError(
-            f"it is written at operator set {found}, not {opset}, and cannot be lowered"
-        )
+    _lowered(found, opset)
     target = catalogue.find_backend("cpu").target()
     Pipeline.parse(f"inline, raise-opset{{to={opset}}}").run(model, Context(target=target))
     if graph.opset(model) != opset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +18,34 @@ from onnxopt.framework import Declared, Framework, RefusedError, Subject, named,
 from onnxopt.target import Feeds, Outputs
 
 _ROWS = "batch"
+_INSIDE = 1_500_000_000
+"""Bytes that a single file can hold with room to spare."""
+
+
+@contextlib.contextmanager
+def unnamed(model: Any) -> Iterator[None]:
+    """Take the names of features from a booster for a while: converters know numbers only."""
+    booster = model.get_booster()
+    names, types = booster.feature_names, booster.feature_types
+    booster.feature_names = booster.feature_types = None
+    try:
+        yield
+    finally:
+        booster.feature_names, booster.feature_types = names, types
 
 
 class EstimatorFramework(Framework):
     """A framework of estimators with scikit-learn's methods."""
 
     exporter: ClassVar[str]
+
+    tables: ClassVar[bool] = True
+    """Whether the columns of a table may be inputs of their own."""
+
+    def calling(self, model: Any) -> contextlib.AbstractContextManager[None]:
+        """Make a model ready to be called with a matrix, and to be converted."""
+        del model
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def convert(
@@ -45,11 +67,11 @@ class Estimator(Subject):
     """Predicts labels and probabilities, values, or what a transformer makes of its inputs."""
 
     rows = 1000
-    tables = True
 
     def __init__(self, model: Any, outputs: Sequence[str], home: EstimatorFramework) -> None:
         self._model, self._names, self._home = model, tuple(outputs), home
         self.exporters = (home.exporter,)
+        self.tables = home.tables
         self.notes: list[str] = []
         self._signature: tuple[Declared, ...] = ()
 
@@ -70,7 +92,8 @@ class Estimator(Subject):
 
     def run(self, feeds: Feeds) -> Outputs:
         """Return what the methods return, in the precision of the inputs, vectors as columns."""
-        with warnings.catch_warnings(), refusals("the estimator"):
+        home = self._home.calling(self._model)
+        with warnings.catch_warnings(), home, refusals("the estimator"):
             warnings.simplefilter("ignore")
             table = self._table(feeds)
             results = [(name, method(table)) for name, method in self._methods().items()]
@@ -114,7 +137,8 @@ class Estimator(Subject):
     ) -> None:
         """Convert the estimator; outputs that no method of its own gives are left out."""
         del exporter
-        with warnings.catch_warnings(), refusals(""):
+        home = self._home.calling(self._model)
+        with warnings.catch_warnings(), home, refusals(""):
             warnings.simplefilter("ignore")
             proto = self._home.convert(self._model, signature, opset)
         wanted = len(self._methods())
@@ -125,7 +149,8 @@ class Estimator(Subject):
             self.notes.append(f"left out: {', '.join(extra)}, for which there is no method")
             del proto.graph.output[wanted:]
         _shape_outputs(proto, list(self.run(feeds).values()))
-        onnx.save(proto, path)
+        with refusals(""):
+            onnx.save(proto, path, save_as_external_data=proto.ByteSize() > _INSIDE)
 
 
 def _kind(model: Any) -> str | None:

@@ -29,7 +29,9 @@ class Function(Subject):
         call: Callable[[Sequence[Any]], list[tuple[str, Any]]],
         declared: tuple[Declared, ...] | None,
         outputs: Sequence[str],
+        parameters: tuple[str, ...] | None = None,
     ) -> None:
+        self._parameters = parameters
         self._call, self._own, self._names = call, declared, tuple(outputs)
         self._signature: tuple[Declared, ...] = declared or ()
         self.notes: list[str] = []
@@ -37,6 +39,10 @@ class Function(Subject):
     def declared(self) -> tuple[Declared, ...] | None:
         """Return what the function itself says of its inputs."""
         return self._own
+
+    def arguments(self) -> tuple[str, ...] | None:
+        """Return the names of the inputs in the order of the call."""
+        return self._parameters if self._own is None else tuple(each.name for each in self._own)
 
     def settle(self, signature: Sequence[Declared]) -> None:
         """Take the inputs in this order."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxopt.errors import ModelError
 from onnxopt.framework import Declared, Framework, Subject, named, refusals
@@ -56,6 +57,12 @@ class _Function(Subject):
         if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in found):
             return None
         return tuple(each.name for each in found)
+
+    def narrowed(self, dtype: ir.DataType) -> ir.DataType:
+        """Return the type of 32 bits in the place of 64, unless JAX is told to compute in those."""
+        import jax
+
+        return ir.DataType.from_numpy(np.dtype(jax.dtypes.canonicalize_dtype(dtype.numpy())))
 
     def settle(self, signature: Sequence[Declared]) -> None:
         """Take the inputs in this order."""

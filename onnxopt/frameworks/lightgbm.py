@@ -17,6 +17,7 @@ class LightGBM(EstimatorFramework):
     modules: ClassVar = ("lightgbm",)
     needs: ClassVar[Mapping[str, str]] = {"lightgbm": "lightgbm", "onnxmltools": "onnxmltools"}
     exporter: ClassVar = "onnxmltools"
+    tables: ClassVar = False
 
     def convert(
         self, model: Any, signature: Sequence[Declared], opset: int | None

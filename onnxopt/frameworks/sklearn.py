@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import onnx
 
 from onnxopt.framework import Declared
-from onnxopt.frameworks._estimator import EstimatorFramework, tensor_type
+from onnxopt.frameworks._estimator import EstimatorFramework, tensor_type, unnamed
 
 
 def _register_boosters() -> None:
@@ -38,7 +38,11 @@ def _register_boosters() -> None:
 def _xgboost() -> Any:
     from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-    return convert_xgboost
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        with unnamed(operator.raw_operator):
+            convert_xgboost(scope, operator, container)
+
+    return convert
 
 
 def _lightgbm() -> Any:

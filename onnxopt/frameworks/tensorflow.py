@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,19 +47,32 @@ class TensorFlow(Framework):
         def call(tensors: Sequence[Any]) -> list[tuple[str, Any]]:
             return _leaves(thing(*tensors))
 
-        return Function(call, None, outputs)
+        return Function(call, None, outputs, _parameters(thing))
 
 
 def _concrete(function: Any, outputs: Sequence[str]) -> Subject:
     """Take a function whose inputs are named and typed."""
-    specs: Mapping[str, Any] = function.structured_input_signature[1]
-    declared = tuple(_declared(name, spec) for name, spec in sorted(specs.items()))
+    placed, specs = function.structured_input_signature
+    first = [(each.name or f"input_{at}", each) for at, each in enumerate(placed)]
+    declared = tuple(_declared(name, spec) for name, spec in [*first, *sorted(specs.items())])
 
     def call(tensors: Sequence[Any]) -> list[tuple[str, Any]]:
-        names = [each.name for each in declared]
-        return _leaves(function(**dict(zip(names, tensors, strict=True))))
+        names = [each.name for each in declared[len(first) :]]
+        rest = dict(zip(names, tensors[len(first) :], strict=True))
+        return _leaves(function(*tensors[: len(first)], **rest))
 
     return Function(call, declared, outputs)
+
+
+def _parameters(function: Any) -> tuple[str, ...] | None:
+    """Return the parameters of a function of tensors; None where it takes any number."""
+    try:
+        found = inspect.signature(getattr(function, "python_function", function)).parameters
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in found.values()):
+        return None
+    return tuple(found)
 
 
 def _declared(name: str, spec: Any) -> Declared:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import onnx
 
 from onnxopt.framework import Declared
-from onnxopt.frameworks._estimator import EstimatorFramework, tensor_type
+from onnxopt.frameworks._estimator import EstimatorFramework, tensor_type, unnamed
 
 
 class XGBoost(EstimatorFramework):
@@ -17,6 +18,11 @@ class XGBoost(EstimatorFramework):
     modules: ClassVar = ("xgboost",)
     needs: ClassVar[Mapping[str, str]] = {"xgboost": "xgboost", "onnxmltools": "onnxmltools"}
     exporter: ClassVar = "onnxmltools"
+    tables: ClassVar = False
+
+    def calling(self, model: Any) -> contextlib.AbstractContextManager[None]:
+        """Take the names of features away, as of a table that it was fitted on."""
+        return unnamed(model)
 
     def convert(
         self, model: Any, signature: Sequence[Declared], opset: int | None

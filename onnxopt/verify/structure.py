@@ -242,14 +242,17 @@ def _attribute(attribute: ir.Attr) -> object:
 def checked(model: ir.Model) -> str | None:
     """Return what onnx.checker says against a model, None when it is content.
 
-    Large weights are declared as inputs for it, so that they are neither read nor copied.
+    Large weights are declared as inputs for it, so that they are neither read nor copied; those in
+    data files too, which it would look for in the working directory.
     """
     import onnx.checker
 
     bare = model.clone()
     for name, value in list(bare.graph.initializers.items()):
         tensor = value.const_value
-        if tensor is not None and tensor.nbytes > 1024 and not value.is_graph_input():
+        if tensor is None or value.is_graph_input():
+            continue
+        if tensor.nbytes > 1024 or isinstance(tensor, ir.ExternalTensor):
             bare.graph.initializers.pop(name)
             value.const_value = None
             value.type, value.shape = (

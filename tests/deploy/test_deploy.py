@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ import onnx
 import pytest
 
 import onnxopt
-from onnxopt.deployer.choice import best_of, way_of
+from onnxopt.deployer.choice import best_of, left_behind, way_of
 from onnxopt.deployer.report import Candidate
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
 from onnxopt.errors import ModelError, UsageError
@@ -94,6 +95,33 @@ def test_a_page_that_cannot_be_made_is_told(
     monkeypatch.setattr(page, "page_of", missing)
     report = onnxopt.deploy(DIGITS, folder=tmp_path, measure=False, quantize=False)
     assert "no report.html: pages take the extra html" in report.notes
+
+
+def test_a_model_is_not_written_over(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(DIGITS.read_bytes())
+    with pytest.raises(UsageError, match="would be written over"):
+        onnxopt.deploy(model, folder=tmp_path, measure=False, quantize=False)
+    assert model.read_bytes() == DIGITS.read_bytes()
+
+
+def test_a_result_that_is_changed_stays_what_was_kept(tmp_path: Path) -> None:
+    stages = Stages(tmp_path)
+    for _ in range(2):
+        assert stages.do("one", [1], lambda: {"a": 1}).pop("a") == 1
+    stages.do("two", [1], dict)
+    assert Stages(tmp_path).do("one", [1], dict) == {"a": 1}
+
+
+def test_what_was_made_and_left_is_told() -> None:
+    exported = Candidate(label="exported", file="", nodes=1, weight_bytes=1)
+    optimized = _candidate("optimized", 0.9, "faster")
+    refused = _candidate("quantized", 0.5, "faster", "loses too much")
+    told = left_behind([exported, optimized, refused], "optimized", measured=True)
+    assert told == ["quantized: loses too much"]
+    plain = dataclasses.replace(refused, refused=None)
+    told = left_behind([exported, optimized, plain], "optimized", measured=False)
+    assert told == ["quantized: whether it is faster was not measured"]
 
 
 def test_samples_are_told_apart_by_all_they_hold() -> None:

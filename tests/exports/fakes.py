@@ -18,13 +18,15 @@ from onnxopt.framework import Declared, Framework, RefusedError, Subject, named
 from onnxopt.target import Feeds, Outputs
 
 Function = Callable[..., np.ndarray]
+Text = str | Callable[[Path], object]
+"""What an exporter writes, or what writes it; anything but a graph is a refusal."""
 HEAD = '<ir_version: 10, opset_import: ["" : 20]> graph '
 
 
 class FakeSubject(Subject):
     """Computes ``function``; its exporters write the texts in their order."""
 
-    def __init__(self, function: Function, texts: Mapping[str, str]) -> None:
+    def __init__(self, function: Function, texts: Mapping[str, Text]) -> None:
         self.function, self.texts = function, texts
         self.exporters = tuple(texts)
         self.notes: list[str] = []
@@ -53,6 +55,9 @@ class FakeSubject(Subject):
     ) -> None:
         self.traced.append({name: array.shape for name, array in feeds.items()})
         text = self.texts[exporter]
+        if callable(text):
+            text(path)
+            return
         if not text.startswith("("):
             raise RefusedError(text)
         onnx.save(onnx.parser.parse_model(HEAD + text), path)
@@ -69,7 +74,7 @@ class Fake(Framework):
 
 
 def exported(
-    function: Function, texts: Mapping[str, str], request: exporter.Request
+    function: Function, texts: Mapping[str, Text], request: exporter.Request
 ) -> tuple[Any, exporter.ExportReport, FakeSubject]:
     """Export a function; return the model, the report and the subject with what it saw."""
     subject = FakeSubject(function, texts)

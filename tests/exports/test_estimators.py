@@ -146,6 +146,8 @@ def test_doubles_are_taken_as_what_the_file_computes_in() -> None:
     exported, report = onnxopt.export_with_report(model, x[:5].astype(np.float64))
     assert report.inputs == (f"x=batch,{x.shape[1]}",)
     assert (reference()(exported, {"x": x})["label"] == model.predict(x)).all()
+    whole, _ = onnxopt.export_with_report(model, x[:5].astype(np.int64))
+    assert (reference()(whole, {"x": x})["label"] == model.predict(x)).all()
     named, report = onnxopt.export_with_report(model, {"pixels": x[:5]})
     assert report.inputs == (f"pixels=batch,{x.shape[1]}",)
     assert named.graph.inputs[0].name == "pixels"
@@ -155,7 +157,7 @@ def test_a_table_with_named_columns() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     table = pandas.DataFrame(
         {
-            "age": np.arange(40, dtype=np.float32),
+            "age": np.arange(40) / 3,
             "city": ["Bern", "Basel", "Zug", "Chur"] * 10,
         }
     )
@@ -170,7 +172,7 @@ def test_a_table_with_named_columns() -> None:
     exported, report = onnxopt.export_with_report(model, table[:6])
     assert report.inputs == ("age=batch,1", "city:string=batch,1")
     feeds = {
-        "age": table["age"].to_numpy().reshape(-1, 1),
+        "age": table["age"].to_numpy(np.float32).reshape(-1, 1),
         "city": np.array(list(table["city"]), dtype=object).reshape(-1, 1),
     }
     assert (reference()(exported, feeds)["label"] == model.predict(table)).all()
@@ -181,3 +183,17 @@ def test_inputs_of_other_names_are_told() -> None:
     model = _logistic().fit(x, y)
     with pytest.raises(OnnxoptError):
         onnxopt.export(model, {"a": x[:5], "b": x[:5]})
+
+
+def test_a_booster_that_was_fitted_on_a_table() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost is not installed")
+    pytest.importorskip("onnxmltools", reason="onnxmltools is not installed")
+    x, y = _values()
+    table = pandas.DataFrame(x, columns=[f"name {at}" for at in range(x.shape[1])])
+    model = xgboost.XGBRegressor(n_estimators=8, max_depth=3).fit(table, y)
+    for given in (table[:5], x[:5]):
+        exported = onnxopt.export(model, given)
+        found = reference()(exported, {"x": x})["prediction"][:, 0]
+        np.testing.assert_allclose(found, model.predict(table), rtol=1e-4)
+    assert model.get_booster().feature_names[0] == "name 0"

@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from typer.testing import CliRunner
 
 import onnxopt
 from onnxopt import catalogue
+from onnxopt.cli.app import app
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.exporter import Request
 from onnxopt.exporter.notation import names, read
@@ -154,7 +156,8 @@ def test_declarations_are_read(text: str, names_: tuple[str, ...], shown: str) -
         (None, None, "nothing is known of the inputs"),
         (X, {"z": {0: "batch"}}, "no input 'z'"),
         (X, {"x": {2: "batch"}}, "2 axes, not axis 2"),
-        ({"x": X, "w": X[:1]}, {"x": {0: "n"}, "w": {0: "n"}}, "n is 2, but the example has 1"),
+        ({"x": X, "w": X[:1]}, None, "has no input 'w'; it takes x"),
+        ("x=1,3", {"x": {0: "n"}}, "leave dynamic out"),
         ({"x": object()}, None, "expected an array"),
     ],
 )
@@ -240,3 +243,75 @@ def test_every_framework_is_an_extra_to_install() -> None:
     for name in catalogue.frameworks():
         packages = " ".join(extras[name])
         assert all(need in packages for need in catalogue.framework(name).needs.values()), name
+
+
+def test_one_name_stands_for_one_size() -> None:
+    text = "(float[n,3] x, float[m,3] w) => (float[n,3] y) { y = Add(x, w) }"
+    axes = {"x": {0: "n"}, "w": {0: "n"}}
+    with pytest.raises(UsageError, match="n is 2, but the example has 1"):
+        exported(lambda x, w: x + w, {"a": text}, Request(inputs=(X, X[:1]), dynamic=axes))
+
+
+def test_axes_of_outputs_that_were_written_fixed_are_opened() -> None:
+    fixed = "(float[n,3] x) => (float[2,3] y) { y = Exp(x) }"
+    model, report, _ = exported(exp, {"a": fixed}, Request(inputs=X, dynamic=OPEN))
+    assert dims(model.graph.outputs[0]) == ("batch", 3)
+    assert "axis 0 of output 'y' was written as 2: opened" in report.mended
+
+
+def test_an_optimizer_of_the_exporter_that_does_harm_is_named() -> None:
+    texts = {"dynamo": "(float[n,3] x) => (float[n,3] y) { y = Neg(x) }"}
+    texts["dynamo-unoptimized"] = RIGHT
+    _, report, _ = exported(exp, texts, Request(inputs=X))
+    assert report.exporter == "dynamo-unoptimized"
+    assert any("own optimizer makes of it: Exp 1 -> 0" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    "options", [{"inputs": X}, {"dynamic": "none"}, {"outputs": ["z"]}, {"exporter": "dynamo"}]
+)
+def test_options_that_mean_nothing_for_onnx_are_refused(options: dict[str, Any]) -> None:
+    proto = onnx.parser.parse_model(HEAD + RIGHT)
+    with pytest.raises(UsageError, match="is ONNX already"):
+        onnxopt.export(proto, **options)
+
+
+def test_a_model_in_memory_stays_when_it_is_raised() -> None:
+    model = ir.from_proto(onnx.parser.parse_model(HEAD + RIGHT))
+    raised, report = onnxopt.export_with_report(model, opset=22)
+    assert (model.opset_imports[""], raised.opset_imports[""]) == (20, 22)
+    assert "raised from operator set 20 to 22" in report.mended
+
+
+def test_a_place_that_cannot_be_written_is_told_first(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app(), ["export", "no.such:spec", "-o", str(tmp_path / "a" / "b")])
+    assert "there is no folder" in str(said.exception)
+
+
+def test_weights_in_many_files_end_in_one(tmp_path: Path) -> None:
+    names = [f"w{at}" for at in range(70)]
+    sums = "".join(f" t{at + 1} = Add(t{at}, {name})" for at, name in enumerate(names))
+    text = f"(float[n,3] x) => (float[n,3] y) {{ t0 = Exp(x){sums} y = Identity(t70) }}"
+
+    def summed(x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(x) + 70 + [1e-6 * sum(range(70)), 0, 0], np.float32)
+
+    def scattered(folder: Path) -> Path:
+        proto = onnx.parser.parse_model(HEAD + text)
+        for name in names:
+            ones = np.ones((1, 3), np.float32)
+            ones[0, 0] += 1e-6 * len(proto.graph.initializer)  # none like another
+            held = onnx.numpy_helper.from_array(ones, name)
+            proto.graph.initializer.append(held)
+        onnx.save(
+            proto,
+            folder,
+            save_as_external_data=True,
+            all_tensors_to_one_file=False,
+            size_threshold=0,
+        )
+        return folder
+
+    model, _, _ = exported(summed, {"a": scattered}, Request(inputs=X, dynamic=OPEN))
+    onnxopt.save(model, tmp_path / "whole.onnx")
+    assert (tmp_path / "whole.onnx").stat().st_size > 70 * 12

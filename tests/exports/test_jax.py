@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import onnxopt
-from onnxopt.errors import ModelError
+from onnxopt.errors import ModelError, OnnxoptError
 from onnxopt.lossless import reference
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'onnxopt[jax]'")
@@ -105,3 +105,22 @@ def test_what_wraps_a_function_stays() -> None:
 def test_what_is_no_function() -> None:
     with pytest.raises(ModelError, match="is no function"):
         onnxopt.export(jnp.ones(3))
+
+
+def test_inputs_go_by_their_names() -> None:
+    def minus(x: Any, y: Any) -> Any:
+        return x - y
+
+    a, b = np.ones((1, 4), np.float32), np.full((1, 4), 3, np.float32)
+    model = onnxopt.export(jax.jit(minus), {"y": b, "x": a})
+    np.testing.assert_array_equal(reference()(model, {"x": a, "y": b})["output"], a - b)
+    with pytest.raises(OnnxoptError, match="has no input 'z'"):
+        onnxopt.export(jax.jit(minus), {"x": a, "z": b})
+
+
+def test_doubles_are_taken_as_what_jax_computes_in() -> None:
+    def double(x: Any) -> Any:
+        return 2 * x
+
+    _, report = onnxopt.export_with_report(jax.jit(double), {"x": np.ones((2, 3))})
+    assert report.inputs == ("x=2,3",)
