@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from onnxopt import catalogue, graph, io
 from onnxopt.base import Context, Gate, Observer
+from onnxopt.errors import UsageError
 from onnxopt.evaluate import Evaluator, evaluator
 from onnxopt.io.hush import prompt, uncollected
 from onnxopt.pipeline import Pipeline
@@ -103,6 +104,11 @@ class _Optimization:
         self.source = source
         self.request = request
         self.pipeline = request.steps()
+        if self.pipeline.lossy and request.verify != "off":
+            raise UsageError(
+                f"{self.pipeline.lossy[0]} changes what the model computes, so verifying would "
+                "only undo it: --verify off, then score the result (onnxopt compare)"
+            )
         self.target = catalogue.find_backend(request.target).target()
         self.evaluate = reference()
         self.recorder = Recorder()

@@ -85,6 +85,11 @@ class Pipeline:
         return _join(self.steps)
 
     @property
+    def lossy(self) -> list[str]:
+        """The names of the passes that change what the model computes."""
+        return [step.name for step in _flat(self.steps) if not step.lossless]
+
+    @property
     def prunes(self) -> bool:
         """Whether some pass takes away what the model holds."""
         return any(step.name.startswith("prune/") for step in _flat(self.steps))

@@ -24,7 +24,7 @@ def share(text: str | float) -> float:
     text = str(text)
     number = _number(text.strip().removesuffix("%")) / (100 if "%" in text else 1)
     if not 0 < number < 1:
-        raise typer.BadParameter(f"'{text}' is no share between 0 and 1; write 50% or 0.5")
+        raise typer.BadParameter(f"'{text}' is no share above 0 and below 1; write 50% or 0.5")
     return number
 
 

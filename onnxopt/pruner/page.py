@@ -14,37 +14,41 @@ _LAYERS = (
     "What the layers that read a group lose, as a share of what they compute, when it alone is cut "
     "and they make up for it."
 )
+_BETWEEN = "Some widths were tried; those between them are interpolated."
 _SENSITIVITY = {
     "outputs": "What the outputs lose, as a share of their energy, when one group alone is cut and "
     "what reads it makes up for it.",
     "layers": _LAYERS,
     "uniform": _LAYERS,
-    "importance": "The importance of the channels that go, over the mean of their group.",
+    "importance": "The share of its group's importance that the channels that go have.",
 }
 
 
 def page_of(report: PruneReport) -> Page:
     """Put a pruning on a page."""
     page = Page(f"{report.model}: pruned channels", f"{report.aim}.")
-    page.say("ok" if report.reached else "problem", report.aim)
+    if not report.reached:
+        page.say("problem", report.aim)
     for warning in report.warnings:
         page.say("warning", warning)
-    tiles = [
-        (name, after, f"{share} of {before}") for name, before, after, share in report.totals()
-    ]
-    page.tiles(tiles)
+    page.tiles(
+        [
+            (name, after, f"was {before}" if share in ("-", after) else f"{share} of {before}")
+            for name, before, after, share in report.totals()
+        ]
+    )
     for remark in report.remarks():
         page.text(remark)
     rows = [[row.name, str(row.before), str(row.after), cost_text(row)] for row in report.groups]
     page.heading("Groups").table(["channels of", "before", "after", report.cost_head], rows)
-    page.heading("Sensitivity").text(_SENSITIVITY[report.ratios])
+    page.heading("Sensitivity").text(f"{_SENSITIVITY[report.ratios]} {_BETWEEN}")
     _sensitivity(page, report.groups, report.cost_head)
     if report.layers:
         found = [[r.name, _percent(r.before), _percent(r.after)] for r in report.layers]
         page.heading("Refitted layers").text(
             "How far what a layer computes on the samples is from what the original's computed, "
             "over its variance: with the channels gone, and after its weights were refitted."
-        ).table(["layer", "error before", "error after"], found)
+        ).table(["output of the layer", "error before", "error after"], found)
     return page
 
 

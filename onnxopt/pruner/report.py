@@ -16,6 +16,12 @@ from onnxopt.pruning.options import Ratios
 from onnxopt.render import Paper
 
 Of = Literal["macs", "params", "bytes", "latency"]
+NAMES = {
+    "macs": "multiply-adds",
+    "params": "parameters",
+    "bytes": "bytes of weights",
+    "latency": "latency",
+}
 _SHOWN = 60
 """Groups that a console shows."""
 
@@ -29,7 +35,7 @@ class GroupRow:
     after: int
     cost: float
     """What is lost with this group alone as small as it became and what reads it compensated: of
-    the outputs, a share of their energy; of what reads it; or importance over the group's mean."""
+    the outputs, a share of their energy; of what reads it; or of the group's importance."""
     costs: dict[int, float]
     """The same for every width that was considered."""
 
@@ -59,6 +65,8 @@ class PruneReport:
     """Whether what is left is at most 3 % more than asked for."""
     ratios: Ratios
     """What told how much of each group was to go, and so what a group's cost is."""
+    options: dict[str, Any]
+    """How channels were chosen: importance, recovery, limits, seed."""
     groups: list[GroupRow]
     layers: list[LayerRow]
     blocked: dict[str, str]
@@ -122,9 +130,8 @@ class PruneReport:
     def aim(self) -> str:
         """What was asked for and what came of it, in words."""
         now = self.left if self.latency is None or self.of != "latency" else self.latency.value
-        name = {"macs": "multiply-adds", "params": "parameters", "bytes": "bytes of weights"}
-        what = name.get(self.of, self.of)
-        return f"{100 * now:.1f} % of its {what} are left; {100 * self.share:.1f} % were asked for"
+        left = f"{100 * now:.1f} % of its {NAMES[self.of]} are left"
+        return f"{left}; {100 * self.share:.1f} % were asked for"
 
     def totals(self) -> list[list[str]]:
         """Return the rows of the table of amounts."""
@@ -154,7 +161,8 @@ class PruneReport:
         for reason in self.blocked.values():
             reasons[reason] = reasons.get(reason, 0) + 1
         for reason, count in list(reasons.items())[:8]:
-            found.append(f"whole: {count} {'group' if count == 1 else 'groups'}, {reason}")
+            stay = "1 group stays" if count == 1 else f"{count} groups stay"
+            found.append(f"{stay} whole: {reason}")
         found += [f"note: {note}" for note in self.notes]
         if self.verdict:
             found.append(f"latency: {self.verdict}")

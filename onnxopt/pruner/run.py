@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import onnx_ir as ir
 
@@ -24,12 +24,12 @@ from onnxopt.measure import Effort, bench
 from onnxopt.measure.records import Variant
 from onnxopt.pipeline import Pipeline
 from onnxopt.pruner.latency import Timed
-from onnxopt.pruner.report import GroupRow, LayerRow, Of, PruneReport
+from onnxopt.pruner.report import NAMES, GroupRow, LayerRow, Of, PruneReport
 from onnxopt.pruner.streams import batched, entries
 from onnxopt.pruner.words import early, late, slower
 from onnxopt.pruning.amounts import Counted, Gauge
 from onnxopt.pruning.candidates import Limits, Scales, folded_scales
-from onnxopt.pruning.channels import Outcome, prune
+from onnxopt.pruning.channels import Outcome, Thinned, prune
 from onnxopt.pruning.choice import Request as Thinning
 from onnxopt.pruning.options import Importance, Ratios, Recover
 from onnxopt.quantizer.guard import Guard
@@ -81,8 +81,10 @@ class Goal:
         }
         asked = [(of, share) for of, share in given.items() if share is not None]
         if len(asked) != 1:
+            both = f", not of {' and '.join(of for of, _ in asked)}" if asked else ""
             raise UsageError(
                 "say what is to be left of one amount: macs, params, bytes or latency, as 0.5"
+                f"{both}"
             )
         return cls(of=asked[0][0], share=asked[0][1])
 
@@ -133,6 +135,11 @@ class Request:
                     f"{name}={given!r}{nearest(str(given), known) or '.'} There are "
                     f"{', '.join(known)}"
                 )
+
+    def told(self) -> dict[str, Any]:
+        """Return the options that say how channels are chosen, as plain data."""
+        names = ("importance", "recover", "only", "skip", "multiple", "least", "branches", "steps")
+        return {name: getattr(self, name) for name in (*names, "seed")}
 
     def thinning(self, target: Target, given: Scales) -> Thinning:
         """Return what is asked of the channels; ``given`` is what was folded into layers."""
@@ -221,6 +228,11 @@ class _Run:
         if self._request.importance == "scale":
             self._source = io.load(self._source) if isinstance(self._source, Path) else self._source
             self._scales = folded_scales(self._source)
+            if not self._scales:
+                self._warnings.append(
+                    "no normalisation scales a channel here: channels are ranked by the L2 norm of "
+                    "their weights"
+                )
         model, notes = floats.optimized(
             self._source,
             self._target.name,
@@ -287,8 +299,9 @@ class _Run:
         if not outcome.reached:
             left = outcome.after / outcome.before if outcome.before else 1.0
             self._warnings.append(
-                f"{100 * left:.1f} % of {goal.of} are left, not {100 * goal.share:.1f} %: "
-                "what may shrink is as small as it may be; lower --least, or skip less"
+                f"{100 * left:.1f} % of the {NAMES[goal.of]} are left, not "
+                f"{100 * goal.share:.1f} %: what may shrink is as small as it may be; lower "
+                "--least, or skip less"
             )
 
     def _report(
@@ -304,19 +317,14 @@ class _Run:
             model=_name(self._source),
             target=self._request.target,
             ratios=self._request.ratios,
+            options=self._request.told(),
             of=goal.of,
             share=goal.share,
             left=outcome.after / outcome.before if outcome.before else 1.0,
             reached=outcome.reached,
             groups=[
-                GroupRow(
-                    name=g.name,
-                    before=g.before,
-                    after=g.after,
-                    cost=g.costs.get(g.after, 0.0),
-                    costs=g.costs,
-                )
-                for g in outcome.groups
+                _group_row(group, each=self._request.ratios == "importance")
+                for group in outcome.groups
             ],
             layers=[
                 LayerRow(name=r.name, before=r.before, after=r.after) for r in outcome.refitted
@@ -331,13 +339,13 @@ class _Run:
         )
 
     def _measure(self, whole: ir.Model, thin: ir.Model, feeds: Feeds, report: PruneReport) -> None:
-        with tempfile.TemporaryDirectory(prefix="onnxopt-") as name:
-            folder = Path(name)
+        with tempfile.TemporaryDirectory(prefix="onnxopt-") as place:
+            folder = Path(place)
             io.save(whole, folder / "whole.onnx")
             io.save(thin, folder / "thin.onnx")
             variants = [
-                Variant(label=each, model=folder / f"{each}.onnx", backend=self._backend)
-                for each in ("whole", "thin")
+                Variant(label=label, model=folder / f"{name}.onnx", backend=self._backend)
+                for name, label in (("whole", "the model given"), ("thin", "the pruned model"))
             ]
             effort = Effort(budget_s=self._request.budget_s)
             found = bench(
@@ -371,6 +379,18 @@ def _refuse_half(model: ir.Model) -> None:
             "the weights are in half precision, which cannot be refitted: prune the float32 model, "
             "then 'onnxopt quantize --scheme float16'"
         )
+
+
+def _group_row(group: Thinned, *, each: bool) -> GroupRow:
+    """Return a row; ``each`` says that costs count units, and are to be shares of the group."""
+    unit = 1 / group.before if each else 1.0
+    return GroupRow(
+        name=group.name,
+        before=group.before,
+        after=group.after,
+        cost=unit * group.costs.get(group.after, 0.0),
+        costs={width: unit * cost for width, cost in group.costs.items()},
+    )
 
 
 def _name(source: ir.Model | Path) -> str:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
+from onnxopt.errors import UsageError
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._plan import Choice
@@ -44,7 +45,11 @@ class Sparse(Pass):
 
         With ``of``, layers whose inputs (of a convolution: channels) are no multiple of it.
         """
-        return list(_chosen(model, self))
+        found = list(_chosen(model, self))
+        if self.only and not found:
+            names = ", ".join(f"'{name}'" for name in self.only)
+            raise UsageError(f"{self.name}: no layer with weights to prune is called {names}")
+        return found
 
     def store(self, layer: Layer, rows: np.ndarray, context: Context) -> int:
         """Put a matrix [groups, outputs, columns] in the place of a weight where it differs."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from onnxopt import shapes
 from onnxopt.base import Context, Pass
 from onnxopt.errors import UsageError
 from onnxopt.passes.prune import _classes
@@ -38,6 +39,7 @@ class Outputs(Pass):
         changes = self._dropped(model, context)
         if not self.classes:
             return changes
+        shapes.infer(model)
         output = self._chosen(model)
         path = _classes.path(output)
         _classes.check(path, self.classes)

@@ -62,7 +62,7 @@ def test_scales_that_were_folded_choose_too() -> None:
     (group,) = (row for row in report.groups if row.before == INNER)
     left = group.after
     assert left < INNER
-    assert group.costs[left] == pytest.approx(scale[: INNER - left].sum() / scale.mean(), rel=1e-5)
+    assert group.costs[left] == pytest.approx(scale[: INNER - left].sum() / scale.sum(), rel=1e-5)
     assert report.before.macs > report.after.macs
 
 
@@ -244,3 +244,25 @@ def test_the_same_share_of_what_is_left() -> None:
 def test_options_that_mean_nothing(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
         onnxopt.prune(model(RESIDUAL, RESIDUAL_WEIGHTS), macs=0.5, samples=SINGLE, **options)
+
+
+def test_scales_that_are_nowhere_are_told() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    _, report = onnxopt.prune_with_report(
+        made, macs=0.7, samples=SINGLE, importance="scale", measure=False
+    )
+    assert any("no normalisation scales a channel" in warning for warning in report.warnings)
+    assert report.options["importance"] == "scale"
+
+
+def test_two_goals_are_named() -> None:
+    with pytest.raises(UsageError, match="not of macs and params"):
+        Goal.of_one(macs=0.5, params=0.5, bytes=None, latency=None)
+
+
+def test_a_pass_that_changes_numbers_is_not_verified() -> None:
+    made = model(RESIDUAL, RESIDUAL_WEIGHTS)
+    with pytest.raises(UsageError, match="prune/magnitude changes what the model computes"):
+        onnxopt.optimize(made, pipeline="prune/magnitude, dce")
+    with pytest.raises(UsageError, match="no layer with weights to prune is called 'nowhere'"):
+        onnxopt.optimize(made, pipeline="prune/magnitude{only=[nowhere]}", verify="off")
