@@ -37,7 +37,7 @@ def pruning(said: dict[str, Any]) -> Lines:
 
 
 def peers(said: dict[str, Any]) -> Lines:
-    """Return what onnxsim's structured pruning leaves, a line a model and sparsity."""
+    """Return what the peers' structured pruning leaves, a line a model and sparsity or share."""
     lines = ["| case | multiply-adds left | metric before | after | |", "|---|---|---|---|---|"]
     for name, each in said["models"].items():
         cells = [_number(each.get(key), 4) for key in ("macs_left", "original", "metric")]
@@ -75,7 +75,18 @@ def coverage(said: dict[str, Any]) -> Lines:
         f"{len(exact)} of {len(found)} files compute the same without planted zeros; "
         f"{len(near)} end within 3 % of half of their multiply-adds"
     )
-    return [f"{said_so}, not {', '.join(other)}." if other else f"{said_so}."]
+    lines = [f"{said_so}, not {', '.join(other)}." if other else f"{said_so}."]
+    pruned = {n: each["pruned"] for n, each in found.items() if "pruned" in each}
+    if pruned:
+        good = [n for n, one in pruned.items() if abs(one.get("ratio", 1) / 0.5 - 1) <= NEAR]
+        rest = [
+            f"{n} {one['ratio']:.3f}" if "ratio" in one else f"{n}: {one['error'][:90]}"
+            for n, one in pruned.items()
+            if n not in good
+        ]
+        told = f"`onnxopt.prune` leaves half, within 3 %, of {len(good)} of {len(pruned)}"
+        lines += ["", f"{told}; {'; '.join(rest)}." if rest else f"{told}."]
+    return lines
 
 
 def _number(value: float | None, digits: int) -> str:

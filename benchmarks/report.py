@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+import exporting_summary
 import pruning_summary
 from common import RESULTS, read_results
 from measuring import summary as measuring
@@ -193,13 +194,15 @@ def profiling(said: dict[str, Any]) -> Lines:
 SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "quality": ("Quality", [peers, quality]),
     "canonical": ("One form from both exporters", [canonical]),
+    "exporting": ("Exports", [exporting_summary.exporting]),
+    "deploying": ("Deployments", [exporting_summary.deploying]),
     "wall": ("Wall time of the whole process, seconds", [wall]),
     "latency": ("Latency at ONNX Runtime's full level", [latency]),
     "scaling": ("Scaling", [scaling]),
     "calibration": ("Calibration", [calibration]),
     "pruning_coverage": ("Pruning: coverage", [pruning_summary.coverage]),
     "pruning": ("Pruning", [pruning_summary.pruning]),
-    "pruning_peers": ("Pruning by onnxsim", [pruning_summary.peers]),
+    "pruning_peers": ("Pruning by onnxsim and by Torch-Pruning", [pruning_summary.peers]),
     "composition": ("Pruning and quantizing", [pruning_summary.composition]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),

@@ -47,6 +47,8 @@ def warnings(groups: list[Group], quiet: Quiet, host: Host) -> list[str]:
 def notes(groups: list[Group], effort: Effort, seconds: float) -> list[str]:
     """Return what else a reader should know."""
     found = list(dict.fromkeys(group.fed for group in groups if group.fed))
+    if any("cuda" in type(r.variant.backend).target().name for g in groups for r in g.records):
+        found.append("peak memory is that of the host; the device's own is not among it")
     launches = max(len(record.opens) for group in groups for record in group.records)
     few = effort.launches is None and launches == LEAST_LAUNCHES
     if few and seconds > 1.1 * effort.budget_s:
