@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
 
 from onnxopt import graph, io
 from onnxopt.base import Context, Pass
 from onnxopt.errors import ModelError, UsageError
+from onnxopt.passes._unchanged import unchanged
 
 _LARGE = 1024
 """Bytes from which a weight is kept out of the conversion."""
@@ -23,7 +25,10 @@ class RaiseOpset(Pass):
     set older than 13: where nobody asked for the newer set, nothing is risked for it."""
 
     def run(self, model: ir.Model, context: Context) -> int:
-        """Convert with onnx's version converter, large weights kept aside meanwhile."""
+        """Convert with onnx's version converter, large weights kept aside meanwhile.
+
+        Where all nodes mean the same as they are written, only the version is.
+        """
         if graph.opset(model) >= self.to or graph.opset(model) == 0:
             return 0
         if self.plain and not _is_plain(model):
@@ -37,6 +42,11 @@ class RaiseOpset(Pass):
             )
         if not context.gate.permit("raise-opset", "model"):
             return 0
+        if _is_plain(model) and unchanged(model, self.to):
+            model.graph.opset_imports[""] = self.to
+            least = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", self.to)])
+            model.ir_version = max(model.ir_version, least)
+            return 1
         from onnx.version_converter import ConvertError, convert_version
 
         aside = _set_aside(model)

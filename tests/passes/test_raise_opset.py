@@ -9,12 +9,17 @@ import onnx
 import onnx.checker
 import onnx_ir as ir
 import pytest
+from onnx.version_converter import convert_version
 
 from onnxopt import graph, io
 from onnxopt.base import Context
 from onnxopt.errors import ModelError, UsageError
+from onnxopt.passes._unchanged import unchanged
 from onnxopt.pipeline import Pipeline
+from tests.contract.graphs import graphs
 from tests.passes.tools import model_of, random_feeds, run
+
+ALL = graphs()
 
 GRAPHS = {
     "elementwise": (
@@ -141,3 +146,34 @@ def test_small_weights_in_a_data_file_come_along(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         run(raised, feeds)["y"], run(ir.to_proto(model), feeds)["y"], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nodes_that_stay_are_those_that_the_converter_leaves(name: str) -> None:
+    model = io.from_proto(ALL[name])
+    plain = all(not n.domain and not list(graph.subgraphs(n)) for n in model.graph)
+    if not plain or model.functions or not 13 <= graph.opset(model) < 20:
+        pytest.skip("it is not of the operator set alone, or new already")
+    if not unchanged(model, 20):
+        return
+    converted = convert_version(ir.to_proto(model), 20)
+    found = [(n.op_type, list(n.input), list(n.output)) for n in converted.graph.node]
+    kept = [(n.op_type, list(n.input), list(n.output)) for n in ir.to_proto(model).graph.node]
+    assert found == kept
+
+
+@pytest.mark.parametrize(
+    ("node", "stays"),
+    [
+        ("y = Relu(x)", True),
+        ("y = Identity(x)", True),
+        ("y = ReduceMax<axes=[0]>(x)", False),  # axes become an input in set 18
+        ("y = Cast<to=1>(x)", True),
+    ],
+)
+def test_what_is_defined_anew_is_converted(node: str, stays: bool) -> None:
+    model = model_of(f"(float[4,4] x) => (float[N,M] y) {{ {node} }}", opset=17)
+    assert unchanged(model, 20) is stays
+    assert Pipeline.parse("raise-opset{to=20}").run(model, Context()) == 1
+    assert graph.opset(model) == 20
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)

@@ -1,0 +1,110 @@
+"""Whether nodes mean the same in a newer operator set as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import onnx
+import onnx_ir as ir
+
+from onnxopt import graph
+
+_SMALL = 64
+"""Elements of a constant that the converter is shown."""
+
+
+def unchanged(model: ir.Model, to: int) -> bool:
+    """Return whether a newer version of the default operator set needs no other nodes.
+
+    Most operators keep their definition from one version to the next. Of those that were defined
+    anew, the version converter is asked about one node of each kind: the same operator with the
+    same attributes, and inputs of the same types and ranks. The model must have nodes of that
+    operator set only, and none inside others.
+    """
+    old, asked = graph.opset(model), set[Hashable]()
+    for node in model.graph:
+        if _defined(node.op_type, old) == _defined(node.op_type, to):
+            continue
+        kind = _kind(node)
+        if kind not in asked:
+            asked.add(kind)
+            if not _same(node, old, to):
+                return False
+    return True
+
+
+def _defined(op_type: str, version: int) -> int:
+    """Return the version in which an operator was last defined; 0 where there is none."""
+    try:
+        return int(onnx.defs.get_schema(op_type, version, "").since_version)
+    except onnx.defs.SchemaError:
+        return 0
+
+
+def _kind(node: ir.Node) -> Hashable:
+    inputs = tuple(
+        None if value is None else (value.dtype, graph.rank(value), _constant(value) is not None)
+        for value in node.inputs
+    )
+    attributes = tuple(sorted((name, repr(held)) for name, held in node.attributes.items()))
+    return node.op_type, attributes, inputs, len(node.outputs)
+
+
+def _constant(value: ir.Value) -> ir.TensorProtocol | None:
+    held = graph.tensor(value)
+    return held if held is not None and held.size <= _SMALL else None
+
+
+def _same(node: ir.Node, old: int, to: int) -> bool:
+    """Convert a model of one node, and return whether it comes back as it was."""
+    from onnx.version_converter import ConvertError, convert_version
+
+    names = ["" if value is None else f"i{at}" for at, value in enumerate(node.inputs)]
+    outputs = [f"o{at}" for at in range(len(node.outputs))]
+    given = ir.serde.serialize_node(node)
+    made = onnx.NodeProto()
+    made.CopyFrom(given)
+    del made.input[:], made.output[:]
+    made.input.extend(names)
+    made.output.extend(outputs)
+    inputs, weights = _fed(node, names)
+    infos = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+    for value, info in zip(node.outputs, infos, strict=True):
+        info.CopyFrom(_info(value, info.name))
+    home = onnx.helper.make_graph([made], "one", inputs, infos, weights)
+    opsets = [onnx.helper.make_opsetid("", old)]
+    try:
+        proto = convert_version(onnx.helper.make_model(home, opset_imports=opsets), to)
+    except (ConvertError, RuntimeError):
+        return False
+    nodes = list(proto.graph.node)
+    if len(nodes) != 1 or len(proto.graph.initializer) != len(weights):
+        return False
+    return _bare(nodes[0]) == _bare(made)
+
+
+def _bare(node: onnx.NodeProto) -> tuple[object, ...]:
+    attributes = sorted((each.name, each.SerializeToString()) for each in node.attribute)
+    return node.op_type, list(node.input), list(node.output), attributes
+
+
+def _fed(
+    node: ir.Node, names: Sequence[str]
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.TensorProto]]:
+    inputs, weights = [], []
+    for name, value in zip(names, node.inputs, strict=True):
+        if value is None:
+            continue
+        held = _constant(value)
+        if held is None:
+            inputs.append(_info(value, name))
+        else:
+            tensor = ir.serde.serialize_tensor(held)
+            tensor.name = name
+            weights.append(tensor)
+    return inputs, weights
+
+
+def _info(value: ir.Value, name: str) -> onnx.ValueInfoProto:
+    dtype = value.dtype or ir.DataType.FLOAT
+    return onnx.helper.make_tensor_value_info(name, dtype.value, graph.dims(value))
