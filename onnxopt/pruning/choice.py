@@ -26,7 +26,7 @@ from onnxopt.target import Feeds
 
 WORK = 3e12
 """Multiply-adds that probing may take."""
-FEWEST, IMAGES, PROBES = 64, 256, 7
+FEWEST, IMAGES, PROBES = 64, 1024, 7
 """Images that probing takes at least, where work allows, and at most; widths of each group."""
 SPARED = 4
 """Where rows are few, one feed of so many is probed on and not ranked on: what few samples make up
