@@ -48,7 +48,8 @@ def compare(
         float | None, typer.Option(help="Least signal to noise of every output, in dB.")
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help="Largest drop of the first metric: 0.01 is one point.")
+        float | None,
+        typer.Option(min=0.0, help="Largest drop of the first metric: 0.01 is one point."),
     ] = None,
     seed: Annotated[int, typer.Option(help="For made-up feeds and resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxopt.cli.amounts import seconds
+
 if TYPE_CHECKING:
     from onnxopt.profiling import ProfileReport
 
@@ -42,7 +44,13 @@ def profile(
     top: Annotated[int, typer.Option(min=0, help="Nodes to print.")] = 12,
     runs: Runs = None,
     budget: Annotated[
-        float, typer.Option(min=1.0, help="Seconds a model; one pair of processes is started.")
+        float,
+        typer.Option(
+            parser=seconds,
+            metavar="TIME",
+            show_default=False,
+            help="For each model, 10s or 1m; one pair of processes is started. [default: 10s]",
+        ),
     ] = 10.0,
     peaks: Annotated[
         bool, typer.Option(help="Measure what the machine reaches, for what could be gained.")

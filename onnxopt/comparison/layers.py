@@ -49,6 +49,11 @@ class Layer:
     """
 
     @property
+    def falls(self) -> bool:
+        """Whether so much is lost here that it is no mere change of the signal, as by a Relu."""
+        return math.isnan(self.sqnr) or self.above - self.sqnr >= JUMP
+
+    @property
     def added(self) -> float:
         """The noise, relative to the signal, that came in since those: ``10^(-sqnr / 10)``."""
         if self.doubtful or self.above == -math.inf:  # what it reads is NaN or infinite already
@@ -85,7 +90,7 @@ class Parting:
     @property
     def costly(self) -> list[Layer]:
         """The tensors at which most noise comes in, most first."""
-        noisy = [layer for layer in self.layers if layer.added > _noise(self.floor)]
+        noisy = [layer for layer in self.layers if layer.added > _noise(self.floor) and layer.falls]
         return sorted(noisy, key=lambda layer: -layer.added)
 
 

@@ -17,6 +17,7 @@ from onnxopt.comparison.words import (
     layer_rows,
     parting_lines,
     share_text,
+    unshown,
     worst_text,
 )
 from onnxopt.plain import json_text, plain
@@ -182,6 +183,9 @@ class CompareReport:
             if self.parting.layers:
                 paper.line()
                 paper.table(layer_rows(self.parting))
+                left = unshown(self.parting)
+                if left:
+                    paper.line(f"and {left} more, evenly left out; --html and --json have all")
 
     def remarks(self) -> Iterator[str]:
         """Yield what has to be known to read the figures."""

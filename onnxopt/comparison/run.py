@@ -26,6 +26,7 @@ from onnxopt.evaluate import Run
 from onnxopt.feeds import Plan, settled
 from onnxopt.graph import dims
 from onnxopt.samples import Sample, Samples
+from onnxopt.spec import nearest
 from onnxopt.target import Feeds, Outputs
 from onnxopt.verify import Tolerance
 
@@ -77,6 +78,10 @@ class _Comparison:
         self.metrics = tuple(metric_of(name, request.output) for name in request.metrics)
         self.sides = _sides(request)
         self.first, self.second = self.sides[0].model, self.sides[1].model
+        names = [value.name or "" for value in self.first.graph.outputs]
+        if request.output is not None and request.output not in names:
+            hint = nearest(request.output, names) or f"; it has {', '.join(names)}"
+            raise UsageError(f"the first model has no output '{request.output}'{hint}")
         self.adapter = Adapter(self.first, self.second)
         self.tolerance = _coarser(Tolerance.of(self.first), Tolerance.of(self.second))
         self.errors: dict[str, Errors] = {}

@@ -9,7 +9,7 @@ import numpy as np
 from onnxopt.comparison.intervals import bootstrap, mcnemar, paired_shares, wilson
 from onnxopt.comparison.metrics import Kind, Metric, choice
 from onnxopt.errors import ModelError
-from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.intervals import ALPHA, Estimate
 from onnxopt.target import Outputs
 
 
@@ -40,8 +40,9 @@ class Change:
 
     @property
     def within_noise(self) -> bool:
-        """Whether the interval holds no change at all."""
-        return self.change is None or self.change.low <= 0 <= self.change.high
+        """Whether the interval holds no change at all, or McNemar's test may be chance."""
+        held = self.change is None or self.change.low <= 0 <= self.change.high
+        return held or (self.chance is not None and self.chance > ALPHA)
 
 
 class Scores:

@@ -108,7 +108,7 @@ def _fall(layer: Layer) -> str:
 
 def _above(layer: Layer) -> str:
     if layer.above < math.inf:
-        return f"{layer.above:.1f} dB above it"
+        return f"of {layer.above:.1f} dB in what it reads"
     if layer.direct:
         return "what it reads is equal"
     return "equal as far up as tensors could be matched"
@@ -120,8 +120,16 @@ def ratio(layer: Layer) -> str:
     return f"({told})" if layer.doubtful else told
 
 
+def unshown(parting: Parting) -> int:
+    """Return how many tensors the console leaves out."""
+    return len(parting.layers) - (len(layer_rows(parting)) - 1)
+
+
 def layer_rows(parting: Parting) -> list[list[str]]:
-    """Return tensors along the depth under a head: all, or those that tell most."""
+    """Return tensors along the depth under a head: all, or those that tell most.
+
+    Where there are many: those with most noise, and others evenly apart.
+    """
     shown = parting.layers
     if len(shown) > _ROWS:
         kept = {id(layer) for layer in parting.costly[: _ROWS // 2]}

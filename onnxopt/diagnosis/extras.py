@@ -55,18 +55,20 @@ def check(system: System) -> Iterator[Finding]:
             )
     for extra in dict.fromkeys(need.extra for need in wanted if need.extra):
         if extra not in _NOT_OFFERED | _RUNTIMES:
-            yield _extra(extra, [n.name for n in wanted if n.extra == extra], set(there))
+            yield _extra(extra, [need for need in wanted if need.extra == extra], set(there))
 
 
-def _extra(extra: str, names: list[str], there: set[str]) -> Finding:
+def _extra(extra: str, needs: list[Need], there: set[str]) -> Finding:
+    names = [need.name for need in needs]
     absent = [name for name in names if name not in there]
     if not absent:
         return Finding(topic="extras", severity="ok", text=f"{extra}: {', '.join(names)}")
+    wanted = " ".join(f'"{need.name}{need.versions}"' for need in needs if need.name in absent)
     return Finding(
         topic="extras",
-        severity="note",
+        severity="ok",
         text=f"{extra}: {', '.join(absent)} not installed",
-        remedy=f'pip install "onnxopt[{extra}]"',
+        remedy=f"pip install {wanted}",
     )
 
 

@@ -15,16 +15,17 @@ def page_of(found: Difference) -> Page:
     before, after = found.before, found.after
     page = Page(f"{found.names[0]} and {found.names[1]}", found.summary)
     removed, added, changed = found.counts
+    constants = found.notes.constants
     page.tiles(
         [
-            ("removed", f"{removed:,}", f"of {before.nodes:,} nodes"),
-            ("added", f"{added:,}", f"of {after.nodes:,} nodes"),
+            ("removed", f"{removed:,}", f"of {before.nodes - constants[0]:,} nodes"),
+            ("added", f"{added:,}", f"of {after.nodes - constants[1]:,} nodes"),
             ("changed", f"{changed:,}", f"{found.same:,} the same"),
             ("weights", bytes_text(after.weight_bytes), f"was {bytes_text(before.weight_bytes)}"),
         ]
     )
     for line in found.head:
-        page.say("warning", line)
+        page.say("note", line)
     for line in found.notes.lines():
         page.say("note", line)
     groups = found.alike

@@ -39,8 +39,6 @@ class Notes:
             lines.append("nodes stand in another order")
         if self.annotated:
             lines.append(f"shapes of {_count(self.annotated, 'value')} stated differently")
-        if self.constants[0] != self.constants[1]:
-            lines.append(f"constants held by nodes: {self.constants[0]} -> {self.constants[1]}")
         return lines
 
 
@@ -108,9 +106,11 @@ class Difference:
 
     def render(self, paper: Paper, *, stat: bool = False) -> None:
         """Write the summary, then every hunk; with ``stat`` only how often each is there."""
-        for sign, name, size in zip("-+", self.names, (self.before, self.after), strict=True):
-            weights = bytes_text(size.weight_bytes)
-            paper.line(f"{sign * 3} {name}  ({_count(size.nodes, 'node')}, {weights} of weights)")
+        sides = zip("-+", self.names, (self.before, self.after), self.notes.constants, strict=True)
+        for sign, name, size, constants in sides:
+            nodes, weights = _count(size.nodes - constants, "node"), bytes_text(size.weight_bytes)
+            held = f" and {constants:,} that hold constants" if constants else ""
+            paper.line(f"{sign * 3} {name}  ({nodes}{held}, {weights} of weights)")
         paper.line(self.summary)
         for line in self.head:
             paper.line(f"  {line}")

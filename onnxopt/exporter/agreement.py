@@ -40,6 +40,11 @@ class Agreed:
     """Outputs that differ no more than rounding moves the export's own."""
 
     def __str__(self) -> str:
+        if self.excused:
+            return (
+                f"{self.label}: apart by up to {self.relative:.1e} of the scale, as far as "
+                "rounding moves the export itself"
+            )
         how = f"within {self.relative:.1e} of the scale" if self.relative else "to the bit"
         return f"{self.label}: equal {how}"
 

@@ -113,23 +113,24 @@ def resized(signature: Sequence[Declared], feeds: Feeds, sizes: Mapping[str, int
     """Return an example at other sizes, made of the same numbers in another order.
 
     Ids stay ids, masks stay masks: where an axis grows, what is there is repeated, shifted along
-    another axis.
+    another axis. Masks are repeated as they are: shifted, one could hide all that a place may look
+    at, where every implementation computes something else.
     """
     found = {}
     for each in signature:
-        array = feeds[each.name]
+        array, mask = feeds[each.name], "mask" in each.name.lower()
         for axis, dim in enumerate(each.dims):
-            array = _stretched(array, axis, resolved(dim, sizes))
+            array = _stretched(array, axis, resolved(dim, sizes), shifted=not mask)
         found[each.name] = np.array(array, order="C")
     return found
 
 
-def _stretched(array: np.ndarray, axis: int, size: int) -> np.ndarray:
+def _stretched(array: np.ndarray, axis: int, size: int, *, shifted: bool) -> np.ndarray:
     old = array.shape[axis]
     if size <= old:
         return array.take(range(size), axis)
     if not old:
         return np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), array.dtype)
     along = (array.ndim - 1 if axis < array.ndim - 1 else 0) if array.ndim > 1 else 0
-    parts = [np.roll(array, shift, along) for shift in range(-(-size // old))]
+    parts = [np.roll(array, shift * shifted, along) for shift in range(-(-size // old))]
     return np.concatenate(parts, axis).take(range(size), axis)

@@ -67,7 +67,7 @@ def computed(found: Inspection) -> Iterator[str]:
     """Say what one run computes and moves, and what is missing in these figures."""
     least = dict.fromkeys(found.lacking, "at least ")
     text = f"{least.get('macs', '')}{count_text(found.macs)} MACs"
-    if found.formula != str(found.macs) and len(found.formula) <= _FORMULA:
+    if "macs" not in least and found.formula != str(found.macs) and len(found.formula) <= _FORMULA:
         text += f" ({shorten(found.formula, _FORMULA)})"
     text += f", {least.get('ops', '')}{count_text(found.ops)} other operations"
     text += f", {least.get('nbytes', '')}{bytes_text(found.nbytes)} moved"
@@ -77,7 +77,7 @@ def computed(found: Inspection) -> Iterator[str]:
     for stop in found.stops[:_NAMED]:
         yield f"shapes end at {shorten(stop, 160)}"
     if len(found.stops) > _NAMED:
-        yield f"shapes end at {len(found.stops) - _NAMED} more nodes"
+        yield f"shapes end at {_many(len(found.stops) - _NAMED, 'more node')}"
 
 
 def _missing(rows: Sequence[Layer]) -> str:

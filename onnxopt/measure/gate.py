@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from onnxopt.errors import ModelError
-from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.intervals import LOOKS_FROM, Estimate
 from onnxopt.measure.models import Matrix, variants_of
 from onnxopt.measure.records import Variant
 from onnxopt.measure.report import BenchReport, Row
@@ -52,6 +52,10 @@ def against(
         return dataclasses.replace(report, notes=(note, *report.notes))
     report = measure([dataclasses.replace(variant, group=variant.label) for variant in variants])
     doubt = _other_machine(saved, report) or (BUSY if report.quiet.hopeless else None)
+    if saved.interrupted and min(row.launches for row in old) < LOOKS_FROM:
+        doubt = (
+            f"the run in {saved.path} was interrupted too early to hold a model to: keep another"
+        )
     rows = [
         _across(row, former, doubt, force=force)
         for row, former in zip(report.rows, old, strict=True)

@@ -52,8 +52,8 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
 
     Several models are compared with the first one of the same cell; one model with itself on the
     first provider and number of threads. A file that is no model, or takes other inputs than the
-    first, is told in the variant's ``fault``, and so is a provider that cannot be used here beside
-    one that can. Raises ModelError when faults of models leave nothing to measure or to compare,
+    first that is one, is told in the variant's ``fault``, and so is a provider that cannot be used
+    here beside one that can. Raises ModelError when faults of models leave nothing to measure,
     BackendError when no provider can be used, UsageError for an option that a target does not have.
     """
     matrix = matrix or Matrix()
@@ -64,10 +64,9 @@ def variants_of(models: Sequence[Path], matrix: Matrix | None = None) -> list[Va
         raise BackendError(why[0])
     if not models:
         return []
-    baseline = load(models[0]).graph.inputs
-    faults = [None, *(_fault(path, baseline, models[0]) for path in models[1:])]
-    if len(models) > 1 and None not in faults[1:]:
-        raise ModelError(faults[1])
+    faults = _faults(models)
+    if None not in faults:
+        raise ModelError(faults[0])
     named = list(zip(labels(models), models, faults, strict=True))
     found = []
     for inputs, streams in itertools.product(matrix.inputs(), matrix.streams):
@@ -103,14 +102,28 @@ def _place(provider: str, threads: int, inputs: Inputs, streams: int, matrix: Ma
     return ", ".join(parts)
 
 
-def _fault(path: Path, baseline: Sequence[ir.Value], first: Path) -> str | None:
-    """Say why a model cannot be compared with the first; None when it can."""
-    try:
-        inputs = load(path).graph.inputs
-    except ModelError as error:
-        return str(error)
-    problem = _misfit(inputs, baseline, str(first))
-    return problem and f"{path}: {problem}; compare models with the same inputs"
+def _faults(models: Sequence[Path]) -> list[str | None]:
+    """Say why models cannot be compared with the first that is one; None for those that can."""
+    found: list[str | None] = []
+    first: Path | None = None
+    baseline: Sequence[ir.Value] = ()
+    for path in models:
+        try:
+            inputs = load(path).graph.inputs
+        except ModelError as error:
+            found.append(str(error))
+            continue
+        if first is None:
+            first, baseline = path, inputs
+        problem = _misfit(inputs, baseline, str(first))
+        found.append(problem and f"{path}: {problem}; compare models with the same inputs")
+    return found
+
+
+def first_model(models: Sequence[Path]) -> Path:
+    """Return the first file that is a model; the first of all where none is."""
+    faults = _faults(models)
+    return next((p for p, fault in zip(models, faults, strict=True) if not fault), models[0])
 
 
 def _misfit(inputs: Sequence[ir.Value], baseline: Sequence[ir.Value], called: str) -> str | None:

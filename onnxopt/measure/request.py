@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxopt.errors import UsageError
 from onnxopt.measure import BenchReport, Effort, Variant, bench
 from onnxopt.measure.gate import against
-from onnxopt.measure.models import Matrix, feeds_of, variants_of
+from onnxopt.measure.models import Matrix, feeds_of, first_model, variants_of
 from onnxopt.measure.run import Progress
 from onnxopt.measure.saved import Saved
 from onnxopt.target import Feeds
@@ -60,4 +60,4 @@ class Request:
     def _feeds(self) -> list[Feeds] | None:
         if self.samples is None:
             return None
-        return feeds_of(self.samples, self.models[0], self.matrix.batches)
+        return feeds_of(self.samples, first_model(self.models), self.matrix.batches)

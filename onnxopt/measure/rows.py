@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnxopt.measure.intervals import Estimate, estimate, middle
+from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, middle
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
@@ -45,12 +45,16 @@ class Reading:
             return None
         return estimate(*group.twin.against(group.baseline), looks=self.looks)
 
-    def verdict(self, ratio: Estimate, noise: Estimate | None, launches: int = 2) -> Verdict:
+    def verdict(
+        self, ratio: Estimate, noise: Estimate | None, launches: int = LOOKS_FROM
+    ) -> Verdict:
         """Say what a ratio of so many processes shows, or that nothing can be told here."""
         if self.quiet.hopeless and not self.force:
             return Verdict("unknown", BUSY)
-        if launches < 2 and self.cut:
-            return Verdict("unknown", "interrupted after one process, which says nothing of others")
+        if launches < LOOKS_FROM and self.cut:
+            done = "one process" if launches < 2 else f"{launches} processes"
+            text = f"interrupted after {done}, where {LOOKS_FROM} are started at least"
+            return Verdict("unknown", text)
         return verdict(ratio, noise)
 
 

@@ -31,6 +31,8 @@ class OldRow:
     model: Path
     conditions: Conditions
     feeds_hash: str
+    launches: int
+    """Processes that were measured."""
     seconds: Estimate
     """What rows are compared by: latency, or the time for each run where streams overlap."""
 
@@ -42,6 +44,7 @@ class Saved:
     path: Path
     host: dict[str, Any]
     rows: tuple[OldRow, ...]
+    interrupted: bool
     hashes: dict[str, str]
     """SHA-256 of each model with its weights, by path."""
 
@@ -63,7 +66,13 @@ class Saved:
             )
         try:
             rows = tuple(_row(row) for row in said["rows"] if _seconds(row) is not None)
-            return cls(path=path, host=dict(said["host"]), rows=rows, hashes=dict(said["models"]))
+            return cls(
+                path=path,
+                host=dict(said["host"]),
+                rows=rows,
+                interrupted=bool(said["interrupted"]),
+                hashes=dict(said["models"]),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"{path}: is damaged ({type(error).__name__}: {error}); write it with bench --save"
@@ -83,6 +92,7 @@ def _row(row: dict[str, Any]) -> OldRow:
         model=Path(row["model"]),
         conditions=(row["backend"], row["batch"], tuple(row["shapes"]), row["streams"]),
         feeds_hash=row["feeds_hash"],
+        launches=row["launches"],
         seconds=seconds,
     )
 

@@ -89,6 +89,8 @@ def time_text(seconds: float | None) -> str:
     """Return a time with three digits and a unit."""
     if seconds is None:
         return "-"
+    if abs(seconds) < 5e-10:
+        return "0"
     if seconds >= 1:
         return f"{seconds:.3g} s"
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"

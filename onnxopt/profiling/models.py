@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnxopt.errors import UsageError
+from onnxopt.errors import ModelError, UsageError
 from onnxopt.measure.feeding import feeds_for, told
 from onnxopt.measure.models import Matrix, feeds_of, variants_of
 from onnxopt.measure.run import Progress, check_threads
@@ -43,6 +43,9 @@ def profile_files(
     if len(matrix.inputs()) > 1:
         raise UsageError("profile looks at one set of shapes: give each input's shape once")
     variants = variants_of(models, matrix)
+    fault = next((each.fault for each in variants if each.fault is not None), None)
+    if fault is not None:
+        raise ModelError(fault)
     check_threads(variants)
     effort = effort or Effort()
     given = None if samples is None else feeds_of(samples, models[0], matrix.batches)

@@ -54,6 +54,9 @@ def test_a_fault_is_no_answer(models: tuple[Path, Path], tmp_path: Path, onnxopt
     assert onnxopt("compare", one, other, "--max-drop", 0.1).status == 2
     assert onnxopt("compare", one, other, "--provider", "nowhere").status == 2
     assert onnxopt("compare", one, other, "--optimization", "some").status == 2
+    assert onnxopt("compare", one, other, "--max-drop", -0.1).status == 2
+    lost = onnxopt("compare", one, other, "--output", "nowhere")
+    assert (lost.status, "has no output 'nowhere'" in lost.err) == (2, True)
     assert onnxopt("compare", one, tmp_path / "missing.onnx").status == 2
     assert onnxopt("compare", one, other, "--samples", tmp_path / "missing").status == 2
 

@@ -204,6 +204,14 @@ def test_the_parting_is_in_the_json_too() -> None:
     assert told["parting"]["costly"][0] == report.parting.costly[0].name
 
 
+def test_noise_that_is_passed_on_comes_in_nowhere() -> None:
+    report = onnxopt.compare(network(6), spoiled(1), samples=samples(), layers=True)
+    assert report.parting is not None
+    costly = report.parting.costly
+    assert costly[0] is report.parting.first
+    assert all(layer.above - layer.sqnr >= 6 for layer in costly)
+
+
 def test_what_overflows_is_told_once() -> None:
     text = (
         "(float[n,8] x) => (float[n,8] y) <float k = {K}> { a = Mul(x, k) b = Exp(a) y = Abs(b) }"

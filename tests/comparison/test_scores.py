@@ -206,6 +206,21 @@ def test_a_few_flips_are_noise_and_many_are_not() -> None:
         assert change.within_noise is noise
 
 
+def test_what_mcnemar_calls_chance_is_no_change() -> None:
+    label = np.zeros(64, int)
+    one = np.eye(10, dtype=np.float32)[label]
+    two = one.copy()
+    one[:3], two[3:14] = np.roll(one[:3], 1, axis=1), np.roll(two[3:14], 1, axis=1)
+    scores = Scores(top(1))
+    scores.add({"y": one}, {"y": two}, label)
+    change = scores.change()
+    assert change is not None
+    assert (change.lost, change.won) == (11, 3)
+    assert change.chance is not None
+    assert change.chance > 0.05
+    assert change.within_noise
+
+
 def test_users_scores_are_bootstrapped_over_samples() -> None:
     scores = Scores(own("mine", lambda outputs, label: float(outputs["y"].sum())))
     for at in range(30):

@@ -92,6 +92,6 @@ def test_extras_are_read_from_what_is_installed(tmp_path: Path) -> None:
     found = list(extras.check(system(tmp_path)))
     assert [(finding.severity, finding.text, finding.remedy) for finding in found] == [
         ("warning", "numpy 1.20.0 is not >=1.26", 'pip install "numpy>=1.26"'),
-        ("note", "openvino: openvino not installed", 'pip install "onnxopt[openvino]"'),
-        ("note", "html: matplotlib not installed", 'pip install "onnxopt[html]"'),
+        ("ok", "openvino: openvino not installed", 'pip install "openvino>=2025.0"'),
+        ("ok", "html: matplotlib not installed", 'pip install "matplotlib>=3.9"'),
     ]

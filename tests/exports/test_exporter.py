@@ -18,6 +18,7 @@ from onnxopt import catalogue
 from onnxopt.cli.app import app
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.exporter import Request
+from onnxopt.exporter.examples import resized
 from onnxopt.exporter.notation import names, read
 from onnxopt.graph import dims
 from onnxopt.samples import Samples
@@ -315,3 +316,13 @@ def test_weights_in_many_files_end_in_one(tmp_path: Path) -> None:
     model, _, _ = exported(summed, {"a": scattered}, Request(inputs=X, dynamic=OPEN))
     onnxopt.save(model, tmp_path / "whole.onnx")
     assert (tmp_path / "whole.onnx").stat().st_size > 70 * 12
+
+
+def test_masks_grow_without_hiding_everything() -> None:
+    signature = (read("mask:int64=batch,tokens"), read("ids:int64=batch,tokens"))
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
+    ids = np.arange(8).reshape(2, 4)
+    found = resized(signature, {"mask": mask, "ids": ids}, {"batch": 5, "tokens": 7})
+    assert found["mask"].shape == (5, 7)
+    assert found["mask"][:, 0].all()
+    assert len({row.tobytes() for row in found["ids"]}) > 2

@@ -113,6 +113,15 @@ def test_a_faster_model_passes_the_gate(old: Path) -> None:
     assert found.rows[0].verdict.startswith("not slower")
 
 
+def test_a_run_that_was_cut_short_is_no_reference(old: Path) -> None:
+    saved = kept(old, old.with_suffix(".json"))
+    (row,) = saved.rows
+    cut = dataclasses.replace(saved, interrupted=True, rows=(dataclasses.replace(row, launches=1),))
+    found = against(cut, old, Matrix(), lambda vs: report(vs, 20), force=False)
+    assert found.rows[0].outcome == "unknown"
+    assert "interrupted too early" in found.rows[0].verdict
+
+
 @pytest.mark.parametrize("change", ["host", "feeds", "busy"])
 def test_nothing_is_claimed_across_machines_or_feeds_or_when_busy(old: Path, change: str) -> None:
     saved = kept(old, old.with_suffix(".json"))
