@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from onnxopt.comparison.report import CompareReport
     from onnxopt.comparison.run import Request
 
+_MaxDrop = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Largest drop of the first metric: 0.01 is one point."),
+]
+
 
 def compare(
     first: Annotated[Path, typer.Argument(help="The model to hold the other against.")],
@@ -47,10 +52,7 @@ def compare(
     min_sqnr: Annotated[
         float | None, typer.Option(help="Least signal to noise of every output, in dB.")
     ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Largest drop of the first metric: 0.01 is one point."),
-    ] = None,
+    max_drop: _MaxDrop = None,
     seed: Annotated[int, typer.Option(help="For made-up feeds and resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file too.")] = None,

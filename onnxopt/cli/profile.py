@@ -22,6 +22,15 @@ Shapes = Annotated[
 Samples = Annotated[
     Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
 ]
+Budget = Annotated[
+    float,
+    typer.Option(
+        parser=seconds,
+        metavar="TIME",
+        show_default=False,
+        help="For each model, 10s or 1m; one pair of processes is started. [default: 10s]",
+    ),
+]
 Runs = Annotated[
     int | None, typer.Option(min=8, help="Recorded runs a process; by default some 400 ms.")
 ]
@@ -43,15 +52,7 @@ def profile(
     samples: Samples = None,
     top: Annotated[int, typer.Option(min=0, help="Nodes to print.")] = 12,
     runs: Runs = None,
-    budget: Annotated[
-        float,
-        typer.Option(
-            parser=seconds,
-            metavar="TIME",
-            show_default=False,
-            help="For each model, 10s or 1m; one pair of processes is started. [default: 10s]",
-        ),
-    ] = 10.0,
+    budget: Budget = 10.0,
     peaks: Annotated[
         bool, typer.Option(help="Measure what the machine reaches, for what could be gained.")
     ] = True,

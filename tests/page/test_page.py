@@ -66,7 +66,7 @@ def test_every_picture_has_words_and_figures() -> None:
     plot = bars({"Conv": (1e-3, 5e-4)}, series_names=("before", "after"), axis="time", unit="s")
     reading = Reading(Page("t").figure(plot).to_html())
     assert plot.alt in reading.values("aria-label")
-    assert {"Conv", "1 ms", "500 µs", "before", "after"} <= set(reading.words)
+    assert {"Conv", "1 ms", "500 us", "before", "after"} <= set(reading.words)
 
 
 def test_ids_are_unique() -> None:

@@ -113,7 +113,7 @@ def test_lines_carry_units_and_a_legend_where_there_are_several() -> None:
     assert {SERIES[0], SERIES[1]} <= colours(plot)
     timed = lines({"a": [Point(1, 1e-3, 9e-4, 1.1e-3)]}, x="batch", y="time", unit="s")
     assert " ms</text>" in timed.svg
-    assert timed.rows == (("a", "1", "1 ms", "900 µs", "1.1 ms"),)
+    assert timed.rows == (("a", "1", "1 ms", "900 us", "1.1 ms"),)
 
 
 def test_bars_say_what_they_leave_out() -> None:
@@ -153,7 +153,7 @@ def test_nothing_to_draw_is_an_error(draw: Callable[[], Plot]) -> None:
     [
         (1.2345e-3, "s", "1.23 ms"),
         (0.0009999, "s", "1 ms"),
-        (123.4e-6, "s", "123 µs"),
+        (123.4e-6, "s", "123 us"),
         (5e-9, "s", "5 ns"),
         (0.0, "s", "0 s"),
         (2.5e9, "MAC", "2.5 GMAC"),
