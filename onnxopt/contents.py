@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Mapping
+from typing import cast
 
 import onnx_ir as ir
 
@@ -68,7 +69,13 @@ def _row(name: str, before: int, after: int, *shown: str) -> list[str]:
 
 def _compressed(weight: ir.TensorProtocol) -> int:
     packer, size = zlib.compressobj(_LEVEL), 0
-    whole = memoryview(weight.tobytes())
+    whole = memoryview(_raw(weight))
     for start in range(0, len(whole), _PIECE):
         size += len(packer.compress(whole[start : start + _PIECE]))
     return size + len(packer.flush())
+
+
+def _raw(weight: ir.TensorProtocol) -> bytes:
+    if weight.dtype == ir.DataType.STRING:
+        return b"".join(cast("ir.StringTensor", weight).string_data())
+    return weight.tobytes()

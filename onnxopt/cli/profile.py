@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onnxopt.cli.amounts import seconds
+from onnxopt.cli.bench_options import Samples
 
 if TYPE_CHECKING:
     from onnxopt.profiling import ProfileReport
+
+
+def _budget(text: str | float) -> float:
+    """Return seconds, at least one: a pair of processes has to come up and run."""
+    if (found := seconds(text)) < 1:
+        raise typer.BadParameter(f"'{text}' is below one second; write 10, 10s or 1m")
+    return found
+
 
 Batch = Annotated[
     int | None, typer.Option(min=1, help="Rows of a batch, for models that leave it open.")
@@ -19,13 +28,10 @@ Batch = Annotated[
 Shapes = Annotated[
     list[str] | None, typer.Option(help="An input's shape, x=1,3,224,224; repeatable.")
 ]
-Samples = Annotated[
-    Path | None, typer.Option(help="Feeds to run on: a folder or file of .npz, .npy, .pb.")
-]
 Budget = Annotated[
     float,
     typer.Option(
-        parser=seconds,
+        parser=_budget,
         metavar="TIME",
         show_default=False,
         help="For each model, 10s or 1m; one pair of processes is started. [default: 10s]",

@@ -37,6 +37,7 @@ def test_a_profile(onnxopt: Command, file: Path, tmp_path: Path) -> None:
         (["--samples", "no/such/folder"], 1, "no/such/folder"),
         (["--html", "no/such/folder/page.html"], 2, "no/such/folder"),
         (["--runs", 2], 2, "--runs"),
+        (["--budget", "0.5s"], 2, "below one second"),
         (["--shape", "x=1,3", "--shape", "x=2,3"], 2, "each input's shape once"),
     ],
 )
