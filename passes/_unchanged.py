@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import onnx
 import onnx_ir as ir
@@ -21,16 +22,12 @@ def unchanged(model: ir.Model, to: int) -> bool:
     same attributes, and inputs of the same types and ranks. The model must have nodes of that
     operator set only, and none inside others.
     """
-    old, asked = graph.opset(model), set[Hashable]()
+    old = graph.opset(model)
+    asked: dict[Hashable, ir.Node] = {}
     for node in model.graph:
-        if _defined(node.op_type, old) == _defined(node.op_type, to):
-            continue
-        kind = _kind(node)
-        if kind not in asked:
-            asked.add(kind)
-            if not _same(node, old, to):
-                return False
-    return True
+        if _defined(node.op_type, old) != _defined(node.op_type, to):
+            asked.setdefault(_kind(node), node)
+    return not asked or _same(list(asked.values()), old, to)
 
 
 def _defined(op_type: str, version: int) -> int:
@@ -55,32 +52,51 @@ def _constant(value: ir.Value) -> ir.TensorProtocol | None:
     return held if held is not None and held.size <= _SMALL else None
 
 
-def _same(node: ir.Node, old: int, to: int) -> bool:
-    """Convert a model of one node, and return whether it comes back as it was."""
+def _same(nodes: Sequence[ir.Node], old: int, to: int) -> bool:
+    """Convert a model of nodes that stand side by side; return whether they come back as they were.
+
+    One model for all: most of what a conversion takes, it takes for any model.
+    """
     from onnx.version_converter import ConvertError, convert_version
 
-    names = ["" if value is None else f"i{at}" for at, value in enumerate(node.inputs)]
-    outputs = [f"o{at}" for at in range(len(node.outputs))]
-    given = ir.serde.serialize_node(node)
-    made = onnx.NodeProto()
-    made.CopyFrom(given)
-    del made.input[:], made.output[:]
-    made.input.extend(names)
-    made.output.extend(outputs)
-    inputs, weights = _fed(node, names)
-    infos = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
-    for value, info in zip(node.outputs, infos, strict=True):
-        info.CopyFrom(_info(value, info.name))
-    home = onnx.helper.make_graph([made], "one", inputs, infos, weights)
+    alone = [_alone(node, f"n{at}") for at, node in enumerate(nodes)]
+    weights = [tensor for each in alone for tensor in each.weights]
+    home = onnx.helper.make_graph(
+        [each.node for each in alone],
+        "kinds",
+        [info for each in alone for info in each.inputs],
+        [info for each in alone for info in each.outputs],
+        weights,
+    )
     opsets = [onnx.helper.make_opsetid("", old)]
     try:
         proto = convert_version(onnx.helper.make_model(home, opset_imports=opsets), to)
     except (ConvertError, RuntimeError):
         return False
-    nodes = list(proto.graph.node)
-    if len(nodes) != 1 or len(proto.graph.initializer) != len(weights):
-        return False
-    return _bare(nodes[0]) == _bare(made)
+    back = [_bare(node) for node in proto.graph.node]
+    return back == [_bare(each.node) for each in alone] and len(proto.graph.initializer) == len(
+        weights
+    )
+
+
+class _Alone(NamedTuple):
+    """A node without neighbours, with what it reads and makes."""
+
+    node: onnx.NodeProto
+    inputs: list[onnx.ValueInfoProto]
+    outputs: list[onnx.ValueInfoProto]
+    weights: list[onnx.TensorProto]
+
+
+def _alone(node: ir.Node, name: str) -> _Alone:
+    names = ["" if value is None else f"{name}_i{at}" for at, value in enumerate(node.inputs)]
+    made = ir.serde.serialize_node(node)
+    del made.input[:], made.output[:]
+    made.input.extend(names)
+    made.output.extend(f"{name}_o{at}" for at in range(len(node.outputs)))
+    inputs, weights = _fed(node, names)
+    infos = [_info(value, each) for value, each in zip(node.outputs, made.output, strict=True)]
+    return _Alone(made, inputs, infos, weights)
 
 
 def _bare(node: onnx.NodeProto) -> tuple[object, ...]:
