@@ -10,7 +10,10 @@ LOSSLESS = (
 _WHOLE = "fuse, simplify, read-extents, share-initializers, cse, dce"
 """After attention has become one operator: what else the newer operator set has one for."""
 
-ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, {_WHOLE}, keep-blocks, forget-shapes"
+_FORMS = "keep-blocks, to-gemm, simplify, cse, dce"
+"""What kernels of floats run fastest, and what that leaves to be tidied up."""
+
+ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, {_WHOLE}, {_FORMS}, forget-shapes"
 """ONNX Runtime infers shapes itself; from written ones it makes SkipLayerNormalization, which
 takes several times as long on its CPU provider as the two operators it replaces."""
 

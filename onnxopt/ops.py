@@ -214,3 +214,10 @@ def label(node: ir.Node) -> str:
 def pure(node: ir.Node) -> bool:
     """Return whether equal inputs give equal outputs and nothing else happens."""
     return node.domain in STANDARD_DOMAINS and key(node) not in RANDOM
+
+
+ACTIVATIONS = (
+    *("Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu"),
+    *("Selu", "Sigmoid", "Softplus", "Swish", "Tanh"),
+)
+"""Functions of single elements that stand behind layers."""

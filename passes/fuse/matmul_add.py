@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.ops import FLOATS
+from onnxopt.ops import ACTIVATIONS, FLOATS
 from onnxopt.passes.fuse import _affine
-from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rule, Var
+from onnxopt.rewrite import Builder, Const, Decline, Op, PatternOps, Rest, Rule, Var
 
 
 class ToGemm(Rule):
@@ -59,17 +59,45 @@ class FromReshapedGemm(Rule):
         gemm: ir.Value,
         spread: ir.Value,
     ) -> ir.Value:
-        node = _affine.producer(gemm)
-        if graph.attr_int(node, "transA", 0):
-            raise Decline("the columns of x are rows of the product")
-        layer = _affine.read(node)
         _check_rows(x, flat, gemm, spread)
-        plain = not graph.attr_int(node, "transB", 0) and graph.attr_float(node, "alpha", 1.0) == 1
-        weight = w if plain else layer.store(op, _matrix(layer))
-        product = op.MatMul(x, weight)
-        if layer.bias is None:
-            return product
-        return op.Add(product, _affine.rounded(layer.bias, layer.weight.dtype))
+        return _sum(op, _affine.producer(gemm), x, w)
+
+
+class BeforeActivation(Rule):
+    """``f(Gemm(Reshape(x), W, b))`` becomes ``Reshape(f(x W + b))``, f of single elements.
+
+    Where the Reshape only gathers the leading axes of x, at most one of unknown extent, into rows:
+    so a row of products, as ``to-gemm`` writes it, is found again.
+    """
+
+    since = 7
+
+    def pattern(self, op: PatternOps, x: Var, rows: Var, w: Const, b: Const, rest: Rest) -> Op:
+        product = op.Gemm(op.Reshape(x, rows, _name="flat"), w, b, _name="gemm")
+        return op.one_of(*ACTIVATIONS)(product, rest)
+
+    def rewrite(
+        self,
+        op: Builder,
+        root: ir.Node,
+        x: ir.Value,
+        w: ir.Value,
+        flat: ir.Value,
+        gemm: ir.Value,
+        rest: tuple[ir.Value, ...],
+    ) -> ir.Value:
+        node = _affine.producer(gemm)
+        before, rows, columns = graph.dims(x), graph.dims(flat), graph.dims(gemm)
+        if before is None or rows is None or columns is None or len(before) < 3:
+            raise Decline("no rows of more than two axes")
+        if not isinstance(before[-1], int) or len(rows) != 2 or before[-1] != rows[-1]:
+            raise Decline("the reshape does more than gather the leading axes")
+        if sum(not isinstance(extent, int) for extent in before[:-1]) > 1:
+            raise Decline("the shape cannot be written as a constant again")
+        if not graph.sole_use(gemm) or not isinstance(columns[-1], int):
+            raise Decline("something else reads the product")
+        total = _sum(op, node, x, w)
+        return op.Reshape(op.copy(root, [total, *rest]), np.array([-1, columns[-1]]))
 
 
 class FromReshapedMatMul(Rule):
@@ -106,6 +134,18 @@ class WithoutBias(Rule):
         layer = _affine.read(root)
         plain = not graph.attr_int(root, "transB", 0) and graph.attr_float(root, "alpha", 1.0) == 1
         return op.MatMul(x, w if plain else layer.store(op, _matrix(layer)))
+
+
+def _sum(op: Builder, gemm: ir.Node, x: ir.Value, w: ir.Value) -> ir.Value:
+    """Return ``x W + b`` for the weights of a Gemm. Raises Decline where it transposes x."""
+    if graph.attr_int(gemm, "transA", 0):
+        raise Decline("the columns of x are rows of the product")
+    layer = _affine.read(gemm)
+    plain = not graph.attr_int(gemm, "transB", 0) and graph.attr_float(gemm, "alpha", 1.0) == 1
+    product = op.MatMul(x, w if plain else layer.store(op, _matrix(layer)))
+    if layer.bias is None:
+        return product
+    return op.Add(product, _affine.rounded(layer.bias, layer.weight.dtype))
 
 
 def _matrix(layer: _affine.Layer) -> np.ndarray:
