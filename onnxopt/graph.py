@@ -9,6 +9,10 @@ import onnx_ir as ir
 
 from onnxopt.ops import COPIES
 
+DEFAULTS_SINCE = 4
+"""The version of the file format from which an initializer that is an input too is a default, which
+callers may override; before, each had to be one."""
+
 
 class Names:
     """Hands out value names that no graph of a model uses, whatever scope they are used in."""

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -115,6 +115,7 @@ class _Optimization:
         self.before: Size | None = None
         self.contents: Contents | None = None
         self.opset = 0
+        self.defaults = 0
         self.samples = self._samples()
 
     def run(self) -> tuple[ir.Model, Report]:
@@ -132,7 +133,7 @@ class _Optimization:
             seconds=time.perf_counter() - started,
             verification=_verification(outcome, self.request.verify),
             contents=contents,
-            notes=[*self._raised(outcome.model), *_notes(outcome.model), *_idle(contents)],
+            notes=[*self._changed(outcome.model), *_notes(outcome.model), *_idle(contents)],
         )
         return outcome.model, report
 
@@ -143,17 +144,23 @@ class _Optimization:
         if self.before is None:
             self.before = Size.of(model)
             self.opset = graph.opset(model)
+            self.defaults = _defaults(model)
             self.contents = _contents(model) if self.pipeline.prunes else None
         return model
 
-    def _raised(self, model: ir.Model) -> list[str]:
-        now = graph.opset(model)
-        if now <= self.opset or self.request.opset is not None:
-            return []
-        return [
-            f"the operator set was raised from {self.opset} to {now} for operators that this "
-            "runtime has; for older runtimes: --skip raise-opset --skip attention"
-        ]
+    def _changed(self, model: ir.Model) -> Iterator[str]:
+        """Yield what the file asks for and how it may be fed, where that is another than before."""
+        now, fixed = graph.opset(model), self.defaults - _defaults(model)
+        if now > self.opset and self.request.opset is None:
+            yield (
+                f"the operator set was raised from {self.opset} to {now} for operators that this "
+                "runtime has; for older runtimes: --skip raise-opset --skip attention"
+            )
+        if fixed > 0:
+            yield (
+                f"{fixed} weights were inputs too: they are fixed now; to leave them to callers: "
+                "--skip freeze-initializers"
+            )
 
     def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
         context = Context(
@@ -209,7 +216,7 @@ def _idle(contents: tuple[Contents, Contents] | None) -> list[str]:
 
 def _prepared(pipeline: Pipeline, model: ir.Model) -> Pipeline:
     """Freeze the initializers of an old file first, whose format has no others than inputs."""
-    if model.ir_version >= 4:
+    if model.ir_version >= graph.DEFAULTS_SINCE:
         return pipeline
     return Pipeline((*Pipeline.parse("freeze-initializers").steps, *pipeline.steps))
 
@@ -238,10 +245,17 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
     )
 
 
+def _defaults(model: ir.Model) -> int:
+    """Return how many weights of the current file format callers may override."""
+    if model.ir_version < graph.DEFAULTS_SINCE:
+        return 0
+    return sum(value.is_initializer() for value in model.graph.inputs)
+
+
 def _notes(model: ir.Model) -> list[str]:
     """Say what the user may want to know of the result."""
     notes = []
-    defaults = sum(value.is_initializer() for value in model.graph.inputs)
+    defaults = _defaults(model)
     if defaults:
         notes.append(
             f"{defaults} weights are inputs too, which callers may override, so nothing can be "

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
+from onnxopt.graph import DEFAULTS_SINCE
 from onnxopt.shapes.annotations import Change, annotated, change
 from onnxopt.shapes.contents import INTEGERS
 from onnxopt.shapes.dim import Dim, raw
@@ -87,7 +88,7 @@ def _walked(
     }
     engine = Engine(
         model.graph.opset_imports,
-        inputs_count=model.ir_version < 4,
+        inputs_count=model.ir_version < DEFAULTS_SINCE,
         free=_free_names(given.values()),
         functions=frozenset((domain, name) for domain, name, _ in model.functions),
         assumed=assumed,
