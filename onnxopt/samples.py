@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
@@ -24,6 +25,17 @@ class Sample(NamedTuple):
     label: np.ndarray | None = None
 
 
+def fingerprint(feeds: Iterable[Feeds]) -> str:
+    """Return the SHA-256 of names, types, shapes and contents of feeds."""
+    state = hashlib.sha256()
+    for feed in feeds:
+        for name, array in sorted(feed.items()):
+            state.update(f"{name} {array.dtype} {array.shape} ".encode())
+            texts = array.dtype.kind == "O"
+            state.update(repr(array.tolist()).encode() if texts else array.tobytes())
+    return state.hexdigest()
+
+
 class Samples:
     """A stream of feeds that can be read again and again; labels where there are any."""
 
@@ -39,6 +51,12 @@ class Samples:
     def labelled(self) -> Iterator[Sample]:
         """Read the feeds with their labels."""
         return self._read()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all that they hold, labels included."""
+        return fingerprint(
+            {**feeds, "": np.empty(0) if label is None else label} for feeds, label in self._read()
+        )
 
     def first(self, count: int) -> Samples:
         """Return a stream of the first ``count`` samples."""

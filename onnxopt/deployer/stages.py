@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph, io
@@ -98,13 +97,7 @@ def samples_hash(samples: Path | Samples | None) -> str:
         return ""
     if isinstance(samples, Path):
         return files_hash(samples)
-    digest = hashlib.sha256(str(samples.count).encode())
-    for feeds, label in samples.labelled():
-        for name, array in {**feeds, "": np.empty(0) if label is None else label}.items():
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            texts = array.dtype.kind == "O"
-            digest.update(repr(array.tolist()).encode() if texts else array.tobytes())
-    return digest.hexdigest()
+    return samples.fingerprint()
 
 
 def files_hash(path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.host import Host
-from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, fingerprint, stored, told, turn_of
+from onnxopt.measure.feeding import MAX_FEEDS, feeds_for, stored, told, turn_of
 from onnxopt.measure.intervals import estimate
 from onnxopt.measure.load import Quiet, Watch
 from onnxopt.measure.records import Group, Inputs, Record, Variant
@@ -17,6 +17,7 @@ from onnxopt.measure.remarks import notes, warnings
 from onnxopt.measure.report import BenchReport, Row
 from onnxopt.measure.rows import Reading, rows_of
 from onnxopt.measure.run import Effort, Measurement, Progress, check_threads, cpus_of_all
+from onnxopt.samples import fingerprint
 from onnxopt.target import Feeds
 
 __all__ = ["MAX_FEEDS", "BenchReport", "Effort", "Inputs", "Row", "Variant", "bench"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import pickle
 import tempfile
@@ -72,17 +71,6 @@ def turn_of(feeds: Sequence[Feeds]) -> int:
     """Return how many samples have times of their own: all where sizes differ, else one."""
     shapes = {tuple(sorted((n, a.shape) for n, a in feed.items())) for feed in feeds}
     return len(feeds) if len(shapes) > 1 else 1
-
-
-def fingerprint(feeds: Sequence[Feeds]) -> str:
-    """Return the SHA-256 of names, types, shapes and contents of feeds."""
-    state = hashlib.sha256()
-    for feed in feeds:
-        for name, array in sorted(feed.items()):
-            state.update(f"{name} {array.dtype} {array.shape} ".encode())
-            texts = array.dtype.kind == "O"
-            state.update(repr(array.tolist()).encode() if texts else array.tobytes())
-    return state.hexdigest()
 
 
 def _made_up(variant: Variant, timeout_s: float, seed: int) -> Feeds:

@@ -23,6 +23,8 @@ from onnxopt.target import Backend
 
 _GONE: None = None
 _START = """
+import sys
+sys.path[:] = {path}
 from onnxopt._startup import import_onnx_ir
 import_onnx_ir()
 from {worker} import main
@@ -39,7 +41,8 @@ class Process:
     def __init__(self, worker: str = "onnxopt.measure.worker") -> None:
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(worker=worker)],
+            # with our own path: Python would look in the working directory first
+            [sys.executable, "-c", _START.format(worker=worker, path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._noise,

@@ -19,13 +19,14 @@ from onnxopt.backends.cpu import Cpu
 from onnxopt.errors import BackendError, ModelError, OnnxoptError, UsageError
 from onnxopt.host import allowed_cpus
 from onnxopt.measure import Effort, Variant, bench
-from onnxopt.measure.feeding import fingerprint, stored, turn_of
+from onnxopt.measure.feeding import stored, turn_of
 from onnxopt.measure.intervals import middle
 from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
 from onnxopt.measure.records import Block, Record
 from onnxopt.measure.run import cpus_of, needed_cpus
 from onnxopt.measure.worker import peak_bytes, settle
+from onnxopt.samples import fingerprint
 from onnxopt.target import Feeds
 from tests.backends.models import WIDTH, dense_model, single, tensor
 from tests.measure.fakes import Fake, Fault
@@ -377,3 +378,13 @@ def test_labels_tell_paths_apart() -> None:
     assert labels([Path("a/m.onnx"), Path("b/m.onnx")]) == ["a/m.onnx", "b/m.onnx"]
     assert labels([Path("x/a.onnx"), Path("x/b.onnx")]) == ["a.onnx", "b.onnx"]
     assert labels([Path("a.onnx")] * 2) == ["a.onnx (1)", "a.onnx (2)"]
+
+
+def test_the_working_directory_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxopt").mkdir()
+    (tmp_path / "onnxopt" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with Process() as process:
+        process.ready(30)
