@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import io
 import re
 import textwrap
 
 GET = {
     "CPUExecutionProvider": "pip install onnxruntime",
     "CUDAExecutionProvider": 'pip install "onnxruntime-gpu[cuda,cudnn]"',
+    "TensorrtExecutionProvider": (
+        'pip install "onnxruntime-gpu[cuda,cudnn]", and TensorRT from NVIDIA on the library path'
+    ),
     "OpenVINOExecutionProvider": "pip install onnxruntime-openvino",
     "DmlExecutionProvider": "pip install onnxruntime-directml",
     "QNNExecutionProvider": "pip install onnxruntime-qnn",
@@ -51,6 +56,15 @@ def missing(provider: str) -> str | None:
         return f"onnxruntime knows no provider '{provider}'; this build has {held}"
     remove = f"pip uninstall -y {installed[0]}, then " if installed else ""
     return f"this onnxruntime has no {provider} (it has {held}): {remove}{get}"
+
+
+def preload(provider: str) -> None:
+    """Load CUDA's libraries from their Python wheels, where the runtime has the provider."""
+    if missing(provider) is None:
+        import onnxruntime as ort
+
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
+            ort.preload_dlls()
 
 
 def max_opset() -> int:

@@ -120,6 +120,31 @@ OPENVINO = IntegerKernels(
 """OpenVINO finds by itself what moves data. A sum goes up in the convolution before it; one that
 does not is left in float."""
 
+_TENSORRT = {
+    "Conv": Kernel(role=Role.PRODUCT, requantized=Requantized.READ),
+    "MatMul": Kernel(role=Role.PRODUCT, requantized=Requantized.NEVER),
+    "Gemm": Kernel(role=Role.PRODUCT, requantized=Requantized.NEVER),
+    "Add": _FUSED,
+    "Clip": _FUSED,
+    "LeakyRelu": _FUSED,
+    "Relu": _FUSED,
+    "AveragePool": _POOL,
+    "GlobalAveragePool": _POOL,
+    **{name: row for name, row in _OPENVINO.items() if row.role is Role.SHARED},
+}
+
+TENSORRT = IntegerKernels(
+    name="tensorrt",
+    rows=_TENSORRT,
+    activations="int8",
+    symmetric=True,
+    float_bias=True,
+    told_apart=False,
+)
+"""Zero points must be zero. All inputs of products are quantized, outputs where integers are
+computed from them, and the other operand of a residual sum, which then goes up in the convolution
+before it. Source: NVIDIA, TensorRT, "Explicit Quantization", recommended placement."""
+
 
 def of_this_machine() -> IntegerKernels:
     """Return the kernels that ONNX Runtime has for the processor at hand."""

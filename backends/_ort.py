@@ -56,6 +56,10 @@ class OrtBackend(Backend):
         """Return the runtime's name of the provider and the provider's own options."""
         raise NotImplementedError
 
+    def others(self) -> Sequence[tuple[str, dict[str, str]]]:
+        """Return providers, with their options, for what the first does not take; CPU is last."""
+        return ()
+
     def open(self, model: ir.Model | Path) -> OrtSession:
         """Load a model; weights of an in-memory one are shared with it, not copied.
 
@@ -120,7 +124,10 @@ class OrtBackend(Backend):
             else:
                 source = str(model)
             session = ort.InferenceSession(
-                source, options, providers=[(provider, dict(settings))], enable_fallback=0
+                source,
+                options,
+                providers=[(provider, dict(settings)), *self.others()],
+                enable_fallback=0,
             )
         except runtime_errors() as error:
             what = model.graph.name if isinstance(model, ir.Model) else model

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +12,7 @@ import onnx_ir as ir
 
 from onnxopt.backends._bound import BoundSession
 from onnxopt.backends._cudart import CudaClock, library
-from onnxopt.backends._install import max_opset, missing, operators, zero_rows
+from onnxopt.backends._install import max_opset, missing, operators, preload, zero_rows
 from onnxopt.backends._ort import OrtBackend
 from onnxopt.backends._pipelines import ONNXRUNTIME_CUDA
 from onnxopt.backends._session import OrtSession
@@ -56,7 +54,7 @@ class Cuda(OrtBackend):
             pipeline=ONNXRUNTIME_CUDA,
             probe_max_opset=max_opset,
             probe_operators=functools.partial(operators, PROVIDER),
-            half=("float16",),
+            half=("float16", "bfloat16"),
             probe_zero_rows=functools.partial(zero_rows, PROVIDER),
         )
 
@@ -80,7 +78,7 @@ class Cuda(OrtBackend):
 
     def timed(self) -> Cuda:
         """Return the target with the device's clock read, where CUDA's runtime library is found."""
-        _preload()
+        preload(PROVIDER)
         if missing(PROVIDER) is not None or library() is None:
             return self
         return dataclasses.replace(self, device_time=True)
@@ -109,7 +107,7 @@ class Cuda(OrtBackend):
 
     def open(self, model: ir.Model | Path) -> OrtSession:
         """Load a model, after CUDA's libraries from their Python wheels where those are used."""
-        _preload()
+        preload(PROVIDER)
         return super().open(model)
 
     def session(
@@ -127,12 +125,3 @@ class Cuda(OrtBackend):
                 clock=clock,
             )
         return super().session(session, weights, clock)
-
-
-def _preload() -> None:
-    """Load CUDA's libraries from their Python wheels, where the runtime uses those."""
-    if missing(PROVIDER) is None:
-        import onnxruntime as ort
-
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
-            ort.preload_dlls()
