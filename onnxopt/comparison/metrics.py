@@ -36,8 +36,16 @@ class Metric:
     kind: Kind = Kind.SHARE
     higher_is_better: bool = True
     against_first: bool = False
-    """The label is the first model's choice in its ``output``, not what the sample holds."""
+    """The label is taken from the first model's ``output``, not what the sample holds."""
     output: str | None = None
+    expected: Callable[[Outputs, str | None], np.ndarray] | None = None
+    """What of it: where its largest elements are, unless something else is said."""
+
+    def label(self, first: Outputs, label: np.ndarray | None) -> np.ndarray | None:
+        """Return what both models are scored against."""
+        if not self.against_first:
+            return label
+        return (self.expected or choice)(first, self.output)
 
     def value(self, total: float, count: float) -> float:
         """Return the metric for a sum of scores."""
@@ -96,6 +104,44 @@ def perplexity(output: str | None = None) -> Metric:
         return _units(loss, wanted >= 0)
 
     return Metric(name="perplexity", score=score, kind=Kind.EXPONENTIAL, higher_is_better=False)
+
+
+def noise(output: str | None = None) -> Metric:
+    """Energy of the error over that of the first model's output, lower is better: 0.01 is 20 dB.
+
+    Needs no labels, and no classes. A unit is one of the N.
+    """
+
+    def score(outputs: Outputs, label: np.ndarray | None) -> np.ndarray:
+        array = _real(outputs, output)
+        if label is None or array.shape != label.shape:
+            raise ModelError("the outputs of the two models have other shapes")
+        rows = label.shape[0] if label.ndim else 1
+        wanted = label.reshape(rows, -1).astype(np.float64)
+        error = array.reshape(rows, -1) - wanted
+        sums = np.stack([np.square(error).sum(1), np.square(wanted).sum(1)], axis=-1)
+        return np.where(np.isfinite(sums), sums, np.finfo(np.float64).max / 4)
+
+    return Metric(
+        name="noise",
+        score=score,
+        kind=Kind.MEAN,
+        higher_is_better=False,
+        against_first=True,
+        output=output,
+        expected=_real,
+    )
+
+
+def _real(outputs: Outputs, name: str | None) -> np.ndarray:
+    """Return the output of a name; without one, the first of real numbers."""
+    if name is not None and name not in outputs:
+        raise ModelError(f"there is no output '{name}' to score; there are {', '.join(outputs)}")
+    for each in outputs if name is None else [name]:
+        array = outputs[each]
+        if isinstance(array, np.ndarray) and continuous(array):
+            return array
+    raise ModelError("no output holds real numbers; use a metric of your own")
 
 
 def choice(outputs: Outputs, output: str | None = None) -> np.ndarray:

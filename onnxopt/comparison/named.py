@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxopt.comparison.metrics import Kind, Metric, agreement, perplexity, top
+from onnxopt.comparison.metrics import Kind, Metric, agreement, noise, perplexity, top
 from onnxopt.errors import UsageError
 from onnxopt.spec import nearest
 from onnxopt.target import Outputs
@@ -20,6 +20,7 @@ _BUILT_IN: dict[str, Callable[[str | None], Metric]] = {
     "top1": lambda output: top(1, output),
     "top5": lambda output: top(5, output),
     "agreement": agreement,
+    "noise": noise,
     "perplexity": perplexity,
 }
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from onnxopt.comparison.intervals import bootstrap, mcnemar, paired_shares, wilson
-from onnxopt.comparison.metrics import Kind, Metric, choice
+from onnxopt.comparison.metrics import Kind, Metric
 from onnxopt.errors import ModelError
 from onnxopt.measure.intervals import ALPHA, Estimate
 from onnxopt.target import Outputs
@@ -55,8 +55,7 @@ class Scores:
     def add(self, first: Outputs, second: Outputs, label: np.ndarray | None) -> None:
         """Score one sample. Raises ModelError where label and outputs do not fit."""
         metric = self.metric
-        if metric.against_first:
-            label = choice(first, metric.output)
+        label = metric.label(first, label)
         one, two = metric.score(first, label), metric.score(second, label)
         if one.shape != two.shape:
             raise ModelError(f"{metric.name}: the outputs of the two models have other shapes")

@@ -18,6 +18,7 @@ from onnxopt.page.graph import END, Edge, Node, graph, undrawn
 from onnxopt.page.lines import lines
 from onnxopt.page.plot import Band, Interval, Plot, Point
 from onnxopt.page.roofline import Ceiling, Mark, roofline
+from onnxopt.page.scatter import Spot, scatter
 
 __all__ = [
     "END",
@@ -31,6 +32,7 @@ __all__ = [
     "Page",
     "Plot",
     "Point",
+    "Spot",
     "bars",
     "check",
     "distribution",
@@ -39,5 +41,6 @@ __all__ = [
     "graph",
     "lines",
     "roofline",
+    "scatter",
     "undrawn",
 ]

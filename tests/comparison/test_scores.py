@@ -59,6 +59,24 @@ def test_perplexity_is_exp_of_the_mean_loss() -> None:
     assert value(perplexity(), logits, label) == pytest.approx(math.exp(kept.mean()))
 
 
+def test_noise_is_the_share_of_the_energy() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(20, 7)).astype(np.float32)
+    two = one + 0.1 * rng.normal(size=(20, 7)).astype(np.float32)
+    scores = Scores(metric_of("noise"))
+    for at in range(0, 20, 5):
+        scores.add({"y": one[at : at + 5]}, {"y": two[at : at + 5]}, None)
+    change = scores.change()
+    assert change is not None
+    assert change.before == 0.0
+    assert change.drop == pytest.approx(np.square(two - one).sum() / np.square(one).sum(), rel=1e-5)
+    ruined = Scores(metric_of("noise"))
+    ruined.add({"y": one}, {"y": two * np.nan}, None)
+    broken = ruined.change()
+    assert broken is not None
+    assert broken.drop > 1e6
+
+
 def test_agreement_is_against_the_first_model() -> None:
     rng = np.random.default_rng(0)
     one = rng.normal(size=(100, 7)).astype(np.float32)

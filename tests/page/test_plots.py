@@ -21,11 +21,13 @@ from onnxopt.page import (
     Mark,
     Plot,
     Point,
+    Spot,
     bars,
     distribution,
     forest,
     lines,
     roofline,
+    scatter,
 )
 from onnxopt.page.distribution import quantile
 from onnxopt.page.palette import BAD, GOOD, SERIES
@@ -40,6 +42,7 @@ DRAWINGS: dict[str, Callable[[str], Plot]] = {
     ),
     "lines": lambda name: lines({name: [Point(1, 2)], "b": [Point(2, 3)]}, x=name, y=name),
     "bars": lambda name: bars({name: (1.0,)}, series_names=("now",), axis="time"),
+    "scatter": lambda name: scatter([Spot(name, 1.0, 2.0, name)], x=name, y=name),
     "roofline": lambda name: roofline([Mark(name, 2.0, 1e9, 0.5, name)], [CEILING]),
 }
 
@@ -163,3 +166,16 @@ def test_nothing_to_draw_is_an_error(draw: Callable[[], Plot]) -> None:
 )
 def test_quantities_read_well(value: float, unit: str, text: str) -> None:
     assert quantity(value, unit) == text
+
+
+def test_spots_have_the_colours_of_their_groups_and_names() -> None:
+    spots = [Spot("first", 1e-6, 20.0, "integer"), Spot("second", 2e-6, 30.0, "float")]
+    plot = scatter(spots, x="saved", y="signal", x_unit="s", y_unit="dB")
+    assert {SERIES[0], SERIES[1]} <= colours(plot)
+    assert plot.rows == (
+        ("first", "integer", "1 us", "20 dB"),
+        ("second", "float", "2 us", "30 dB"),
+    )
+    assert "first" in plot.svg
+    with pytest.raises(UsageError, match="there are none"):
+        scatter([], x="a", y="b")
