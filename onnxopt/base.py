@@ -139,6 +139,8 @@ class Pass(onnx_ir.passes.InPlacePass):
     """The pass may change names, types or shapes of the model's inputs and outputs."""
     lossless: ClassVar[bool] = True
     """The outputs stay equal up to rounding."""
+    quantizes: ClassVar[bool] = False
+    """What it rewrites is quantized by it, not prepared for that."""
     needs_samples: ClassVar[bool] = False
     """The pass runs the model on the samples of the context, and raises UsageError without."""
 

@@ -93,6 +93,8 @@ def _matmul(node: ir.Node, x: ir.Value, weight: ir.Value) -> Layer | None:
     other = reader.inputs[1 - index]
     if other is None or other is product or not _fits(other, _extent(weight, 1)):
         return plain
+    if (graph.rank(other) or 0) > (graph.rank(x) or 0):  # the sum has more axes than the product
+        return plain
     return dataclasses.replace(plain, bias=other, adds=reader)
 
 

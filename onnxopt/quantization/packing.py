@@ -1,4 +1,4 @@
-"""Integers as tensors: their type, several in a byte where they are narrow."""
+"""Narrow numbers as tensors: their type, several in a byte where they are narrower than that."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from onnxopt.quantization.types import BINARY, QuantType
 
 
 def stored(integers: np.ndarray, kind: QuantType) -> ir.TensorProtocol:
-    """Return integers as a tensor of a type; a binary one holds bits, see ``bits_of``."""
+    """Return integers, or numbers that a floating-point type holds, as a tensor of that type.
+
+    A binary one holds bits, see ``bits_of``.
+    """
     if kind is BINARY:
         return graph.tensor_of(bits_of(integers))
     if kind.bits >= 8:
         return graph.tensor_of(integers.astype(kind.stored.numpy()))
-    bytes_ = pack(integers, kind.bits)
+    codes = integers.astype(kind.stored.numpy()).view(np.uint8) if kind.floating else integers
+    bytes_ = pack(codes, kind.bits)
     return ir.PackedTensor(bytes_, kind.stored, shape=ir.Shape(integers.shape))
 
 

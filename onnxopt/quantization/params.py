@@ -51,11 +51,12 @@ def fit(
     """Return the finest parameters that hold every number from ``low`` to ``high``, and zero.
 
     Symmetric ones reach equally far to both sides, with the zero point in the centre; -128 of int8
-    stays unused. A range that is empty gets scale 1.
+    stays unused. Binary and floating-point types always do. A range that is empty gets scale 1.
     """
     least = np.minimum(np.asarray(low, np.float64), 0.0)
     most = np.maximum(np.asarray(high, np.float64), 0.0)
-    if symmetric or kind is BINARY:
+    symmetric = symmetric or kind.zero_fixed
+    if symmetric:
         scale = np.maximum(-least, most) / kind.reach
         zero = np.full(scale.shape, kind.centre)
     else:
@@ -91,8 +92,11 @@ def fit_array(
 
 
 def quantize(array: np.ndarray, params: Params) -> np.ndarray:
-    """Return the stored integers, int32: rounded half to even and saturated, as QuantizeLinear."""
-    integers = np.empty(array.shape, np.int32)
+    """Return what is stored: rounded half to even and saturated, as QuantizeLinear does.
+
+    Integers are int32; numbers of a floating-point type are float32.
+    """
+    integers = np.empty(array.shape, params.type.held)
     for rows in _row_ranges(array, params.granularity):
         at = slice(rows.start, rows.stop) if array.ndim else ()
         integers[at] = _quantized(array[at], _of_rows(params, rows))
@@ -121,16 +125,16 @@ def _of_rows(params: Params, rows: range) -> Params:
 
 
 def _quantized(array: np.ndarray, params: Params) -> np.ndarray:
-    if params.type is BINARY:
-        return np.where(array < 0, -1, 1).astype(np.int32)
-    spread = params.granularity.spread
-    raw = np.rint(array.astype(np.float32, copy=False) / spread(params.scale, array.shape))
-    raw = raw + spread(params.zero_point.astype(np.float32), array.shape)
-    return np.asarray(np.clip(raw, params.type.qmin, params.type.qmax).astype(np.int32))
+    spread, kind = params.granularity.spread, params.type
+    raw = array.astype(np.float32, copy=False) / spread(params.scale, array.shape)
+    if kind.zero_fixed:
+        return kind.nearest(raw)
+    raw = np.rint(raw) + spread(params.zero_point.astype(np.float32), array.shape)
+    return np.asarray(np.clip(raw, kind.qmin, kind.qmax).astype(kind.held))
 
 
 def dequantize(integers: np.ndarray, params: Params) -> np.ndarray:
-    """Return the numbers that stored integers stand for, float32."""
+    """Return the numbers that what is stored stands for, float32."""
     scale = params.granularity.spread(params.scale, integers.shape)
     zero = params.granularity.spread(params.zero_point, integers.shape)
     numbers: np.ndarray = (integers - zero).astype(np.float32) * scale

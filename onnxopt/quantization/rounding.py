@@ -69,7 +69,8 @@ def pinned(weight: np.ndarray, params: Params, *, symmetric: bool) -> np.ndarray
         return np.zeros(shape, np.int8)
     low, high = (granularity.spread(end, shape) for end in granularity.extents(weight))
     pins: np.ndarray = (weight == high).astype(np.int8) - (weight == low).astype(np.int8)
-    return pins * (np.abs(weight) == np.maximum(high, -low)) if symmetric else pins
+    balanced = symmetric or params.type.zero_fixed
+    return pins * (np.abs(weight) == np.maximum(high, -low)) if balanced else pins
 
 
 def gptq(
@@ -94,12 +95,12 @@ def gptq(
     kind = params.type
     least, most = lowest(kind, symmetric=symmetric), kind.qmax
     left = weight.astype(np.float64)[:, order]
-    found = np.empty(shape, np.int32)
+    found = np.empty(shape, kind.held)
     for start in range(0, shape[1], _PANEL):
         end = min(start + _PANEL, shape[1])
         errors = np.empty((shape[0], end - start))
         for at in range(start, end):
-            raw = _nearest(left[:, at] / scale[:, at] + zero[:, at], kind, least)
+            raw = kind.nearest(left[:, at] / scale[:, at] + zero[:, at], least)
             raw = np.where(pins[:, at] > 0, most, np.where(pins[:, at] < 0, least, raw))
             found[:, at] = raw
             lost = left[:, at] - (raw - zero[:, at]) * scale[:, at]
@@ -112,12 +113,6 @@ def gptq(
 def lowest(kind: QuantType, *, symmetric: bool) -> int:
     """Return the least integer in use; symmetric types do without one that has no opposite."""
     return kind.centre - kind.reach if symmetric else kind.qmin
-
-
-def _nearest(numbers: np.ndarray, kind: QuantType, least: int) -> np.ndarray:
-    if kind is BINARY:
-        return np.where(numbers < 0, -1, 1)
-    return np.asarray(np.clip(np.rint(numbers), least, kind.qmax))
 
 
 def reconstruct(
@@ -202,7 +197,7 @@ class _Descent:
         scale, curve = self._scale[:, at], self._gram[at, at]
         old = self.integers[:, at]
         wanted = old - self._slope[:, at] / (curve * scale)
-        steps = _nearest(wanted, kind, least).astype(np.int32) - old
+        steps = kind.nearest(wanted, least) - old
         by = steps * scale
         gains = by * (2 * self._slope[:, at] + by * curve) < -1e-12 * curve * scale * scale
         return np.where(gains & self._free[:, at], steps, 0)

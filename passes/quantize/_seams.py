@@ -136,6 +136,10 @@ def _after(node: ir.Node, index: int, axis: int, spread: int) -> tuple[int, int]
         order = graph.attr_ints(node, "perm")
         return None if order is None else (order.index(axis), spread)
     dims = graph.dims(node.inputs[0])
+    if node.op_type == "Reshape" and dims is not None and axis == len(dims) - 1:
+        after = graph.dims(node.outputs[0])
+        kept = after is not None and after[-1] == dims[-1] and isinstance(dims[-1], int)
+        return (len(after) - 1, spread) if after is not None and kept else None
     if node.op_type == "Flatten" and axis == 1 and graph.attr_int(node, "axis", 1) == 1:
         inner = None if dims is None else dims[2:]
         if inner is None or any(not isinstance(size, int) for size in inner):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
+from onnxopt.kernels import IntegerKernels
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize import _values
@@ -18,7 +19,16 @@ from onnxopt.quantization import ranges, types
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
 from onnxopt.quantization.params import fit, fit_array, rounded
 from onnxopt.quantization.stream import stream
-from onnxopt.quantization.types import TypeName
+from onnxopt.quantization.types import QuantType, TypeName
+
+
+class _Kinds(NamedTuple):
+    """What layers are rounded to."""
+
+    weight: QuantType
+    activation: QuantType
+    symmetric: bool
+    """Of activations."""
 
 
 class CorrectBias(Pass):
@@ -35,11 +45,11 @@ class CorrectBias(Pass):
     idempotent: ClassVar[bool] = False
     needs_samples: ClassVar[bool] = True
 
-    weights: TypeName = "int8"
-    """The type that the weights will have, symmetric."""
+    weights: TypeName | Literal["target"] = "target"
+    """The type that the weights will have, symmetric; int8 for targets without integers."""
     per_channel: bool = True
-    activations: TypeName = "uint8"
-    """The type that activations with a range will have, not symmetric."""
+    activations: TypeName | Literal["target"] = "target"
+    """The type that activations with a range will have; uint8 for targets without integers."""
     only: tuple[str, ...] = ()
     """Patterns of node, output and operator names: nothing else will be quantized."""
     skip: tuple[str, ...] = ()
@@ -50,12 +60,13 @@ class CorrectBias(Pass):
         layers = list(self._layers(model, context))
         if not layers:
             return 0
-        means = self._means(model, layers, context)
+        kinds = self._kinds(context.target.integer)
+        means = self._means(model, layers, kinds, context)
         names = graph.Names(model)
         changes = 0
         for layer in layers:
             pair = means.get(layer.node)
-            by = None if pair is None else self._error(layer, *pair)
+            by = None if pair is None else self._error(layer, kinds.weight, *pair)
             if by is None or not by.any() or not np.isfinite(by).all():
                 continue
             if context.gate.permit(self.name, layer.output.name or ""):
@@ -77,8 +88,20 @@ class CorrectBias(Pass):
             if node in planned if planned is not None else choice.allows(node):
                 yield layer
 
+    def _kinds(self, kernels: IntegerKernels | None) -> _Kinds:
+        """Return the types that layers will have, the target's own unless others are asked for."""
+        weight = "int8" if kernels is None else kernels.weights
+        activation = "uint8" if kernels is None else kernels.activations
+        own = kernels if self.weights == "target" else None
+        kind = types.named(weight if self.weights == "target" else self.weights)
+        return _Kinds(
+            kind if own is None else kind.narrowed(own.weight_bits),
+            types.named(activation if self.activations == "target" else self.activations),
+            self.activations == "target" and kernels is not None and kernels.symmetric,
+        )
+
     def _means(
-        self, model: ir.Model, layers: list[Layer], context: Context
+        self, model: ir.Model, layers: list[Layer], kinds: _Kinds, context: Context
     ) -> Mapping[ir.Node, tuple[np.ndarray, np.ndarray]]:
         """Return the means of the columns of each layer, before and after rounding.
 
@@ -92,7 +115,7 @@ class CorrectBias(Pass):
         counts: dict[ir.Node, int] = {}
 
         def look(value: ir.Value, array: np.ndarray, _: int) -> None:
-            both = np.stack([array, self._rounded(value, array)])
+            both = np.stack([array, _rounded(value, array, kinds)])
             for layer in readers[value]:
                 state = random.bit_generator.state
                 seen = []
@@ -110,20 +133,21 @@ class CorrectBias(Pass):
             if counts[node]
         }
 
-    def _rounded(self, value: ir.Value, array: np.ndarray) -> np.ndarray:
-        found = ranges.read(value)
-        if found is None:
-            return array
-        return rounded(
-            array, fit(found.low, found.high, types.named(self.activations), symmetric=False)
-        )
-
-    def _error(self, layer: Layer, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    def _error(
+        self, layer: Layer, kind: QuantType, before: np.ndarray, after: np.ndarray
+    ) -> np.ndarray:
         """Return what the quantized layer's output is too low by: [channels]."""
         weight = readers.contents(layer.weight)
         granularity: Granularity = PerAxis(axis=layer.axis) if self.per_channel else PerTensor()
-        params = fit_array(weight, types.named(self.weights), granularity, symmetric=True)
+        params = fit_array(weight, kind, granularity, symmetric=True)
         rows = matrices.matrix(layer)
         quantized = matrices.as_matrix(layer, rounded(weight, params))
         error = rows @ before[..., None] - quantized @ after[..., None]
         return np.asarray(error.reshape(-1))
+
+
+def _rounded(value: ir.Value, array: np.ndarray, kinds: _Kinds) -> np.ndarray:
+    found = ranges.read(value)
+    if found is None:
+        return array
+    return rounded(array, fit(found.low, found.high, kinds.activation, symmetric=kinds.symmetric))

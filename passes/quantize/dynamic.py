@@ -16,7 +16,7 @@ from onnxopt.passes.quantize._plan import Choice
 from onnxopt.quantization.granularity import PerAxis, PerTensor
 from onnxopt.quantization.packing import stored
 from onnxopt.quantization.params import fit_array, quantize
-from onnxopt.quantization.types import INT8
+from onnxopt.quantization.types import INT8, QuantType
 
 _SINCE = 11
 """The operator set that has DynamicQuantizeLinear."""
@@ -30,9 +30,12 @@ class Dynamic(Pass):
     """
 
     lossless: ClassVar[bool] = False
+    quantizes: ClassVar[bool] = True
 
     per_channel: bool = True
     """Weights have one scale for each output channel, not one for all."""
+    weight_bits: int = 0
+    """Bits of a weight that are used; 0 leaves it to the target."""
     only: tuple[str, ...] = ()
     """Patterns of node, output and operator names: nothing else is quantized."""
     skip: tuple[str, ...] = ()
@@ -44,7 +47,8 @@ class Dynamic(Pass):
         if kernels is None or graph.opset(model) < _SINCE:
             return 0
         choice = Choice(only=self.only, skip=self.skip)
-        writing = _Writing(Emitter(model), per_channel=self.per_channel)
+        kind = INT8.narrowed(self.weight_bits or kernels.weight_bits)
+        writing = _Writing(Emitter(model), kind, per_channel=self.per_channel)
         changes = 0
         for node in list(model.graph):
             asked = node.op_type in kernels.dynamic and choice.allows(node)
@@ -56,8 +60,9 @@ class Dynamic(Pass):
 
 
 class _Writing:
-    def __init__(self, emitter: Emitter, *, per_channel: bool) -> None:
+    def __init__(self, emitter: Emitter, kind: QuantType, *, per_channel: bool) -> None:
         self._emitter = emitter
+        self._kind = kind
         self._per_channel = per_channel
         self._inputs: dict[ir.Value, ir.Node] = {}
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
@@ -106,7 +111,7 @@ class _Writing:
             array = readers.contents(layer.weight)
             matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
             reach = PerAxis(axis=1) if self._per_channel else PerTensor()
-            params = fit_array(matrix, INT8, reach, symmetric=True)
+            params = fit_array(matrix, self._kind, reach, symmetric=True)
             integers = stored(quantize(matrix, params), INT8)
             base = layer.weight.name
             self._weights[key] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,11 +25,13 @@ class Half(Pass):
 
     An operator stays in float32 where its schema does not take the type, where it adds up beyond
     what half precision holds, and where a value that it reads or makes on the samples, or a
-    constant, is larger than the largest number of the type over the ``margin``. Inputs and outputs
-    of the model keep their types, and so do the bodies of If, Loop and Scan.
+    constant, is larger than the largest number of the type over the ``margin``; and where a lone
+    constant, such as what keeps a division from zero, would become zero. Inputs and outputs of the
+    model keep their types, and so do the bodies of If, Loop and Scan.
     """
 
     lossless: ClassVar[bool] = False
+    quantizes: ClassVar[bool] = True
     changes_signature: ClassVar[bool] = True
     needs_samples: ClassVar[bool] = True
 
@@ -52,7 +55,7 @@ class Half(Pass):
             changing = sides(node, version, to) if choice.allows(node) else None
             if changing is not None:
                 found[node] = changing
-        found = _within(model, context, found, _LARGEST[to] / self.margin)
+        found = _within(model, context, found, to, _LARGEST[to] / self.margin)
         found = {
             node: changing
             for node, changing in found.items()
@@ -64,9 +67,12 @@ class Half(Pass):
 
 
 def _within(
-    model: ir.Model, context: Context, found: dict[ir.Node, Sides], most: float
+    model: ir.Model, context: Context, found: dict[ir.Node, Sides], to: ir.DataType, most: float
 ) -> dict[ir.Node, Sides]:
-    """Leave out nodes that read or make numbers beyond a bound, or NaN or infinity."""
+    """Leave out nodes that read or make numbers beyond a bound, NaN or infinity.
+
+    So too those that read a lone number, other than zero, that the type has no place for.
+    """
     values: dict[ir.Value, float] = {}
     for node, changing in found.items():
         for value in _changing(node, changing):
@@ -74,7 +80,7 @@ def _within(
     for value in values:
         held = graph.array(value)
         if held is not None:
-            values[value] = _largest(held)
+            values[value] = math.inf if _vanishes(held, to) else _largest(held)
     moving = [value for value in values if graph.tensor(value) is None]
 
     def look(value: ir.Value, array: np.ndarray, _: int) -> None:
@@ -87,6 +93,12 @@ def _within(
         for node, changing in found.items()
         if all(values[value] <= most for value in _changing(node, changing))
     }
+
+
+def _vanishes(array: np.ndarray, to: ir.DataType) -> bool:
+    """Return whether a lone number, such as what keeps a division from zero, becomes zero."""
+    lone = array.size == 1 and array.reshape(-1)[0] != 0
+    return bool(lone and array.astype(to.numpy()).reshape(-1)[0] == 0)
 
 
 def _changing(node: ir.Node, changing: Sides) -> list[ir.Value]:

@@ -35,6 +35,7 @@ class Nbits(Pass):
     """
 
     lossless: ClassVar[bool] = False
+    quantizes: ClassVar[bool] = True
 
     bits: Literal[2, 4, 8] = 4
     block: int = 128

@@ -30,6 +30,7 @@ class Static(Pass):
     """
 
     lossless: ClassVar[bool] = False
+    quantizes: ClassVar[bool] = True
 
     per_channel: bool = True
     """Weights have one scale for each output channel, not one for all."""
@@ -45,7 +46,10 @@ class Static(Pass):
     def run(self, model: ir.Model, context: Context) -> int:
         """Return the number of layers that became integer."""
         kernels = context.target.integer
-        if kernels is None or graph.opset(model) < SINCE_AXIS:
+        if kernels is None:
+            return 0
+        activations = _chosen(self.activations, kernels.activations)
+        if graph.opset(model) < max(SINCE_AXIS, activations.since):
             return 0
         choice = Choice(only=self.only, skip=self.skip)
         found = plan(model, kernels, choice)
@@ -73,10 +77,8 @@ class _Placing:
         self._emitter = Emitter(model)
         self._params: dict[ir.Value, Params] = {}
         self._weights: dict[tuple[ir.Value, int, bytes], ir.Value] = {}
-        self._activation = named(
-            kernels.activations if asked.activations == "target" else asked.activations
-        )
-        self._weight = named(kernels.weights if asked.weights == "target" else asked.weights)
+        self._activation = _chosen(asked.activations, kernels.activations)
+        self._weight = _chosen(asked.weights, kernels.weights)
 
     def run(self) -> None:
         made = list(self._plan.requantized())
@@ -151,7 +153,7 @@ class _Placing:
         granularity: Granularity = (
             PerAxis(axis=layer.axis) if self._asked.per_channel else PerTensor()
         )
-        kind = _narrowed(self._weight, self._asked.weight_bits or self._kernels.weight_bits)
+        kind = self._weight.narrowed(self._asked.weight_bits or self._kernels.weight_bits)
         return fit_array(readers.contents(layer.weight), kind, granularity, symmetric=True)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
@@ -180,11 +182,6 @@ class _Placing:
                     node.replace_input_with(index, made.outputs[0])
 
 
-def _narrowed(kind: QuantType, bits: int) -> QuantType:
-    """Return a type of which only so many bits are used."""
-    if bits >= kind.bits:
-        return kind
-    unused = kind.bits - bits
-    centre = kind.centre
-    low, high = (kind.qmin - centre) // 2**unused, (kind.qmax - centre) // 2**unused
-    return dataclasses.replace(kind, qmin=centre + low, qmax=centre + high)
+def _chosen(asked: str, own: str) -> QuantType:
+    """Return the type that is asked for, or the target's own."""
+    return named(own if asked == "target" else asked)

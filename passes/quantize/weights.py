@@ -33,11 +33,13 @@ class Weights(Pass):
     channel's weights. Of matrix products with constant weights; ONNX Runtime runs 2, 4 and 8 bits
     as they are stored. Binary weights are signs, stored as bits, times the mean magnitude; the
     runtime unpacks them when it opens the file. The operator set must know the type: 13 for 8 bits,
-    18 for binary, 21 for 4 and 16 bits and blocks, 25 for 2 bits. In 2 bits a layer stays whose
-    channels do not fill whole bytes: ONNX Runtime 1.32 computes it wrongly once it is optimized.
+    18 for binary, 19 for float8, 21 for 4 and 16 bits and blocks, 23 for float4, 25 for 2 bits.
+    Floating-point types have no zero points. In 2 bits a layer stays whose channels do not fill
+    whole bytes: ONNX Runtime 1.32 computes it wrongly once it is optimized.
     """
 
     lossless: ClassVar[bool] = False
+    quantizes: ClassVar[bool] = True
 
     type: TypeName = "int8"
     block: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -15,13 +16,21 @@ from onnxopt.layers import matrices, readers
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import rounding
 from onnxopt.quantization.params import Params, dequantize, fit_array, rounded
-from onnxopt.quantization.types import BINARY, INT4, TYPES, UINT2, UINT4, QuantType
+from onnxopt.quantization.types import (
+    BINARY,
+    FLOAT4E2M1,
+    INT4,
+    TYPES,
+    UINT2,
+    UINT4,
+    QuantType,
+)
 from onnxopt.samples import Samples
 from tests.passes import weights
 from tests.passes.test_gptq import CPU, loss, net, params_of, problem
 from tests.passes.tools import run
 
-KINDS = [(UINT4, 0), (UINT4, 8), (UINT2, 8), (BINARY, 0)]
+KINDS = [(UINT4, 0), (UINT4, 8), (UINT2, 8), (BINARY, 0), (FLOAT4E2M1, 8)]
 
 
 def damped(x: np.ndarray) -> np.ndarray:
@@ -34,6 +43,13 @@ def cost(weight: np.ndarray, integers: np.ndarray, params: Params, gram: np.ndar
     return np.asarray(np.einsum("ri,ij,rj->r", error, gram, error))
 
 
+def allowed(kind: QuantType) -> Sequence[float]:
+    """Return what a type holds."""
+    if kind.floating:
+        return [sign * size for sign in (-1, 1) for size in (0, 0.5, 1, 1.5, 2, 3, 4, 6)]
+    return (-1, 1) if kind is BINARY else range(kind.qmin, kind.qmax + 1)
+
+
 @pytest.mark.parametrize(("kind", "block"), KINDS)
 def test_no_single_change_improves(kind: QuantType, block: int) -> None:
     weight, x = problem(4)
@@ -41,8 +57,7 @@ def test_no_single_change_improves(kind: QuantType, block: int) -> None:
     found, params = rounding.reconstruct(weight, x.T @ x, params, symmetric=False, sweeps=100)
     pins = rounding.pinned(weight, params, symmetric=False)
     base = cost(weight, found, params, damped(x))
-    allowed = (-1, 1) if kind is BINARY else range(kind.qmin, kind.qmax + 1)
-    for column, integer in itertools.product(range(weight.shape[1]), allowed):
+    for column, integer in itertools.product(range(weight.shape[1]), allowed(kind)):
         other = found.copy()
         other[:, column] = integer
         better = cost(weight, other, params, damped(x)) < base * (1 - 1e-6)

@@ -48,6 +48,11 @@ CONVS: Mapping[str, tuple[str, dict[str, Array]]] = {
         " f = Flatten (m) y = Gemm <transB = 1> (f, v)",
         {"v": weights.normal(5, 24)},
     ),
+    "as rows": (
+        "r = Relu (c) t = Transpose <perm = [0, 2, 3, 1]> (r) f = Reshape (t, rows)"
+        " y = Gemm (f, v)",
+        {"v": weights.normal(6, 5), "rows": weights.ints(-1, 6)},
+    ),
     "flattened, the other way": (
         "r = Relu (c) m = AveragePool <kernel_shape = [3, 3], strides = [3, 3]> (r)"
         " f = Flatten (m) y = Gemm (f, v)",

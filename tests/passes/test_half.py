@@ -108,6 +108,22 @@ def test_what_overflows_on_samples_stays_in_float() -> None:
     np.testing.assert_allclose(after["y"], before["y"], atol=2e-2 * np.abs(before["y"]).max())
 
 
+def test_what_keeps_a_division_from_zero_stays() -> None:
+    text = """(float[N,8] x) => (float[N,8] y) {
+        n = ReduceL2 <axes = [1]> (x)
+        m = Max (n, tiny)
+        y = Div (x, m)
+    }"""
+    model = weights.model(text, {"tiny": np.array(1e-12, np.float32)}, opset=13)
+    shapes.infer(model)
+    x = weights.normal(4, 8)
+    context = Context(load=CPU, samples=Samples.of([{"x": x}]))
+    Pipeline.parse("quantize/half").run(model, context, [Verify()])
+    assert kinds(model)["Max"] == ir.DataType.FLOAT
+    x[0] = 0
+    assert np.isfinite(run(ir.to_proto(model), {"x": x})["y"]).all()
+
+
 def test_bfloat16_has_the_range_but_fewer_operators() -> None:
     model = net(scale=1e4)
     assert halved(model, "raise-opset{to=22}, infer-shapes, quantize/half{type=bfloat16}") >= 8
