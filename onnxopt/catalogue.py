@@ -54,6 +54,16 @@ def _plugins(kind: str) -> Mapping[str, importlib.metadata.EntryPoint]:
     return MappingProxyType(found)
 
 
+def extensions(kind: str) -> Mapping[str, importlib.metadata.EntryPoint]:
+    """Return what other packages add of a kind of which onnxopt keeps its own elsewhere."""
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=f"onnxopt.{kind}")}
+
+
+def extension(kind: str, name: str) -> Any:
+    """Load one of them; UsageError where the package that provides it is broken."""
+    return _load(extensions(kind)[name])
+
+
 def families() -> tuple[str, ...]:
     """Return the families of passes: the folders, but for those that say ``TOGETHER = False``."""
     folders = {name.rpartition("/")[0] for name in _files("passes")} - {""}

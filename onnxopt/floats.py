@@ -11,7 +11,11 @@ from onnxopt import catalogue, graph, io, lossless
 from onnxopt.base import Observer
 from onnxopt.errors import ModelError
 from onnxopt.ops import QUANTIZED
+from onnxopt.pipeline import Pipeline
 from onnxopt.target import Target
+
+FORMS = ("keep-blocks", "to-gemm")
+"""Passes that write what only kernels of floats gain from."""
 
 
 def optimized(
@@ -35,11 +39,9 @@ def optimized(
             f"'{found[0].name}'; {remedy}"
         )
     fixed = sum(value.is_initializer() for value in given.graph.inputs)
-    pipeline = catalogue.find_backend(target).target().pipeline
     request = lossless.Request(
         target=target,
-        pipeline=f"freeze-initializers{{overridable=true}}, {pipeline}",
-        skip=tuple(skip),
+        pipeline=first_passes(catalogue.find_backend(target).target(), skip),
         observers=observers,
         seed=seed,
     )
@@ -47,6 +49,15 @@ def optimized(
     return lossless.run(source, request)[0], notes
 
 
-def last_passes(target: Target) -> str:
-    """Return the passes that end a pipeline on this target."""
-    return "dce, forget-shapes" if "forget-shapes" in target.pipeline else "dce"
+def first_passes(target: Target, skip: Sequence[str] = ()) -> Pipeline:
+    """Return what ``optimized`` runs."""
+    text = f"freeze-initializers{{overridable=true}}, {target.pipeline}"
+    return Pipeline.parse(text).without(skip)
+
+
+def last_passes(target: Target, forms: Sequence[str] = ()) -> str:
+    """Return the passes that end a pipeline on this target, and such ``forms`` as it has."""
+    own = [name for name in forms if name in target.pipeline]
+    first = f"infer-shapes, {', '.join(own)}, simplify, cse, " if own else ""
+    last = "dce, forget-shapes" if "forget-shapes" in target.pipeline else "dce"
+    return f"{first}{last}"

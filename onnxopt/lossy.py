@@ -70,6 +70,7 @@ def quantize_with_report(
     max_drop: float | None = None,
     metric: str | None = None,
     check_portability: bool = False,
+    sensitivity: bool = False,
     seed: int = 0,
 ) -> tuple[ir.Model, QuantizeReport]:
     """Do what ``quantize`` does and return the report too: what was tried, and why this."""
@@ -84,6 +85,7 @@ def quantize_with_report(
         budget_s=budget,
         accuracy=quantizer.budget_of(max_drop, metric),
         check_portability=check_portability,
+        sensitivity=sensitivity,
         seed=seed,
     )
     return quantizer.run(source_of(model), request)

@@ -90,6 +90,11 @@ class Pipeline:
         return [step.name for step in _flat(self.steps) if not step.lossless]
 
     @property
+    def quantizing(self) -> frozenset[str]:
+        """The names of the passes that quantize what they rewrite."""
+        return frozenset(step.name for step in _flat(self.steps) if step.quantizes)
+
+    @property
     def prunes(self) -> bool:
         """Whether some pass takes away what the model holds."""
         return any(step.name.startswith("prune/") for step in _flat(self.steps))

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
-
 from onnxopt.cli import prune_options as options
-
-if TYPE_CHECKING:
-    from onnxopt.pruner import PruneReport
+from onnxopt.cli.outcome import check_page, tell
 
 
 def prune(
@@ -48,7 +40,7 @@ def prune(
     from onnxopt.io import save
     from onnxopt.pruner import Goal, Request, run
 
-    _check(html)
+    check_page(html)
     goal = Goal.of_one(macs=macs, params=params, bytes=size, latency=latency)
     with bar("optimizing") as show:
         request = Request(
@@ -72,32 +64,4 @@ def prune(
         )
         pruned, report = run(model, request)
     save(pruned, output, external_data=external_data)
-    _show(report, model, output, html, as_json=as_json)
-
-
-def _check(html: Path | None) -> None:
-    if html is not None:
-        from onnxopt.page import check
-
-        check(html)
-
-
-def _show(
-    report: PruneReport, model: Path, output: Path, html: Path | None, *, as_json: bool
-) -> None:
-    for warning in report.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    if html is not None:
-        from onnxopt.pruner.page import page_of
-
-        page_of(report).save(html)
-    if as_json:
-        from onnxopt.plain import json_text
-
-        typer.echo(json_text(report.to_dict()))
-        return
-    from onnxopt.render import Paper
-
-    paper = Paper(sys.stdout)
-    report.render(paper)
-    paper.line(f"{model} -> {output}, {report.seconds:.1f} s")
+    tell(report, model, output, html, as_json=as_json)

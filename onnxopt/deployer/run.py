@@ -32,7 +32,8 @@ from onnxopt.io.replace import put
 from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
 from onnxopt.plain import json_text
-from onnxopt.quantizer.run import FLOAT
+from onnxopt.quantizer.choosing import FLOAT, GIVEN
+from onnxopt.quantizer.schemes import SCHEMES
 from onnxopt.report import Size
 from onnxopt.samples import Samples
 
@@ -229,11 +230,11 @@ class _Deployment:
             return
         self._rolled_back += found["refused"]
         self._warnings += found["warnings"]
-        if found["chosen"] != FLOAT:
+        if found["chosen"] not in (FLOAT, GIVEN):
             self._files[QUANTIZED] = path
             self._target_of[QUANTIZED] = found["runs_with"] or self._request.target
             words: list[object] = [self._files[EXPORTED], "-o", path]
-            words += ["--scheme", found["chosen"]] if not found["runs_with"] else []
+            words += ["--scheme", found["chosen"]] if found["chosen"] in SCHEMES else []
             if found["budget"]:
                 words += ["--max-drop", self._request.max_drop]
                 words += ["--metric", self._request.metrics[0]] if self._request.metrics else []
@@ -255,10 +256,10 @@ class _Deployment:
         io.save(model, path)
         refused = []
         for row in report.tried:
-            if row.scheme in (FLOAT, report.chosen):
+            if row.scheme in (FLOAT, GIVEN, report.chosen):
                 continue
             refused.append(f"{row.scheme}: {row.refused or row.verdict or report.why}")
-        if report.chosen == FLOAT:
+        if report.chosen in (FLOAT, GIVEN):
             refused.append(f"quantization: {report.why}")
         taken = next((row for row in report.tried if row.scheme == report.chosen), None)
         return {

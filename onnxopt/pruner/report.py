@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
@@ -14,6 +14,9 @@ from onnxopt.measure.intervals import Estimate
 from onnxopt.plain import plain
 from onnxopt.pruning.options import Ratios
 from onnxopt.render import Paper
+
+if TYPE_CHECKING:
+    from onnxopt.page import Page
 
 Of = Literal["macs", "params", "bytes", "latency"]
 NAMES = {
@@ -97,6 +100,12 @@ class PruneReport:
         page = io.StringIO()
         self.render(Paper(page))
         return page.getvalue()
+
+    def to_page(self) -> Page:
+        """Put it on a page."""
+        from onnxopt.pruner.page import page_of
+
+        return page_of(self)
 
     def render(self, paper: Paper) -> None:
         """Write the table of groups, totals, and what the outputs keep."""

@@ -5,5 +5,6 @@ from __future__ import annotations
 from onnxopt.quantizer.judge import Budget, budget_of
 from onnxopt.quantizer.report import QuantizeReport
 from onnxopt.quantizer.run import Request, run
+from onnxopt.quantizer.schemes import Scheme
 
-__all__ = ["Budget", "QuantizeReport", "Request", "budget_of", "run"]
+__all__ = ["Budget", "QuantizeReport", "Request", "Scheme", "budget_of", "run"]

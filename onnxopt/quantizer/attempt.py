@@ -16,8 +16,8 @@ from onnxopt.pipeline import Pipeline, Step
 from onnxopt.quantizer.guard import Guard, Loss, expected_db
 from onnxopt.quantizer.memory import Memory
 from onnxopt.quantizer.mixed import Timing, leave_out
-from onnxopt.quantizer.report import Tried
-from onnxopt.quantizer.schemes import Scheme
+from onnxopt.quantizer.report import Sensitivity, Tried
+from onnxopt.quantizer.schemes import DYNAMIC, SCHEMES, Scheme
 from onnxopt.report import Size
 from onnxopt.verify import Verify
 
@@ -28,8 +28,14 @@ NOTHING = "it finds no layer to quantize"
 LEAST_BITS = 7
 """Narrower types are expected to do damage: nothing is put back, and the result is handed back."""
 
+RESTING = ", the rest dynamic"
+"""What is put behind that of one whose layers that went back to float are quantized dynamically."""
+
 PARTLY = ", in part"
 """What is put behind the name of a scheme whose layers were chosen by their times as well."""
+
+_DEAFENING = 1e6
+"""The noise, over the signal, beyond which it does not matter how much it is."""
 
 _ROUNDS = 5
 _TIGHTER = 0.7
@@ -61,7 +67,11 @@ class Outcome:
     once: str
     """The alternative of the scheme's that was taken."""
     skip: Patterns = ()
-    """What was left in float beside what was asked for."""
+    """What was left out beside what was asked for."""
+    first: str = ""
+    """Passes that were run before the scheme's pipeline."""
+    then: str = ""
+    """Passes that were run behind it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,25 +100,43 @@ class Attempt:
     skip: Patterns = ()
     time: Time | None = None
     """Measures the parts of a quantized model; None where nothing is to be measured."""
+    mixes: bool = True
+    """Where parts are measured, try as well what leaves in float what is faster there."""
+    sensitive: bool = False
+    """Quantize every layer alone, to say what it costs."""
 
     def prepared(self, once: str) -> ir.Model:
         """Return a model that the scheme's pipeline can be run on again and again."""
         model = self.source.clone()
-        first = [f"raise-opset{{to={self.scheme.opset}}}"]
-        first = first if graph.opset(model) < self.scheme.opset else []
-        steps = [*first, "infer-shapes", *([once] if once else [])]
-        Pipeline.parse(", ".join(steps)).run(model, self.context)
+        Pipeline.parse(self._before(once)).run(model, self.context)
         return model
 
-    def build(self, ready: ir.Model, only: Patterns = (), skip: Patterns = ()) -> Built:
+    def _before(self, once: str) -> str:
+        """Return the passes that prepare the optimized model, as text."""
+        raised = f"raise-opset{{to={self.scheme.opset}}}"
+        older = graph.opset(self.source) < self.scheme.opset
+        return _joined(raised if older else "", "infer-shapes", once)
+
+    def build(
+        self,
+        ready: ir.Model,
+        only: Patterns = (),
+        skip: Patterns = (),
+        *,
+        first: str = "",
+        then: str = "",
+    ) -> Built:
         """Quantize a copy of a prepared model, leaving out what the patterns say."""
         model, gate = ready.clone(), Gate()
         context = dataclasses.replace(self.context, gate=gate)
-        steps = self.steps(only, skip)
+        steps = Pipeline.parse(_joined(first, str(self.steps(only, skip)), then))
         steps.run(model, context, [Verify()])
-        layers = tuple(site.value for site in gate.applied)
+        quantizing = {
+            step.name for step in steps.steps if isinstance(step, Pass) and step.quantizes
+        }
+        found = [site.value for site in gate.applied if site.rule in quantizing]
         self.finish.run(model, context)
-        return Built(model=model, layers=layers)
+        return Built(model=model, layers=tuple(dict.fromkeys(found)))
 
     def steps(self, only: Patterns = (), skip: Patterns = ()) -> Pipeline:
         """Return the scheme's pipeline with patterns of what is quantized and what is not."""
@@ -122,8 +150,10 @@ class Attempt:
 
     def text(self, outcome: Outcome) -> str:
         """Return the pipeline that makes an outcome again from the optimized model."""
-        first = f"infer-shapes, {outcome.once}, " if outcome.once else "infer-shapes, "
-        return f"{first}{self.steps(skip=outcome.skip)}, {self.finish}"
+        steps = str(self.steps(skip=outcome.skip))
+        return _joined(
+            self._before(outcome.once), outcome.first, steps, outcome.then, str(self.finish)
+        )
 
     def loss(self, built: Built, *, count: int | None = None) -> Loss:
         """Return what the outputs have lost."""
@@ -138,23 +168,34 @@ class Attempt:
         """
         if self.guard is None:
             return [self._unseen()]
-        try:
-            ready = self.best()
-        except BackendError as error:
-            return [self._refused(f"the target does not take it: {error}")]
+        ready = self.best()
         if ready is None:
             return [self._refused(NOTHING)]
         least = expected_db(len(ready.built.layers), self.scheme.bits)
         poor = ready.loss.strange or ready.loss.sqnr_db < least
+        mends = poor and self.scheme.bits >= LEAST_BITS
         timing = None if self.time is None else self.time(ready.model, ready.built)
+        mixed = timing if self.mixes else None
+        noise: Mapping[str, float] = {}
+        if mends or self.sensitive:
+            noise = self.alone(ready.model, ready.built.layers, Memory())
         found = [self._whole(ready, least)]
-        if poor and self.scheme.bits >= LEAST_BITS:
-            alone = self.alone(ready.model, ready.built.layers, Memory())
-            ways = [timing] if timing is None else [timing, None]
-            found = [self._mended(ready, alone, least, way) for way in ways]
-        elif timing is not None:
-            found += self._faster(ready, least, timing)
+        if mends:
+            ways = [mixed] if mixed is None else [mixed, None]
+            found = [self._mended(ready, noise, least, way) for way in ways]
+            if self.mixes:
+                found += self._rest(ready, *found[-1], least)
+        elif mixed is not None:
+            found += self._faster(ready, least, mixed)
+        found = [self._bettered(ready, *each, least) for each in found]
+        if self.sensitive:
+            outcome, tried = found[0]
+            tried.sensitivity = sensitivity(ready.built, outcome.built, noise, timing)
         return [(outcome, tried) for outcome, tried in found]
+
+    def untaken(self, error: BackendError) -> tuple[None, Tried]:
+        """Say that the target refuses what the scheme makes."""
+        return self._refused(f"the target does not take it: {error}")
 
     def _refused(self, why: str) -> tuple[None, Tried]:
         return None, Tried(scheme=self.scheme.name, refused=why)
@@ -182,27 +223,43 @@ class Attempt:
                 best = found
         return best
 
+    def _bettered(
+        self, ready: Ready, outcome: Outcome, tried: Tried, least: float
+    ) -> tuple[Outcome, Tried]:
+        """Run the scheme's further passes on an outcome's layers, where that is clearly better.
+
+        They look at what becomes of those layers and of no other, so each outcome has its own.
+        """
+        only = tuple(map(literal, outcome.built.layers))
+        for more in self.scheme.then:
+            steps = (_narrowed(step, only, ()) for step in Pipeline.parse(more).steps)
+            first = _joined(outcome.first, str(Pipeline(tuple(steps))))
+            built = self.build(ready.model, skip=outcome.skip, first=first, then=outcome.then)
+            loss = self.loss(built)
+            if built.layers != outcome.built.layers or not loss.noise < _CLEARLY * tried.noise:
+                continue
+            outcome = dataclasses.replace(outcome, built=built, first=first)
+            judged = self.judged(built, loss, least)
+            tried = dataclasses.replace(
+                tried, sqnr_db=judged.sqnr_db, agreement=judged.agreement, refused=judged.refused
+            )
+        return outcome, tried
+
     def _whole(self, ready: Ready, least: float) -> tuple[Outcome, Tried]:
         outcome = Outcome(built=ready.built, once=ready.once)
         return outcome, self.judged(ready.built, ready.loss, least)
 
     def judged(self, built: Built, loss: Loss, least: float) -> Tried:
         """Return what the guard says of a model of which it asks at least so many dB."""
-        tried = Tried(
+        return Tried(
             scheme=self.scheme.name,
             layers=len(built.layers),
             least_db=least,
             sqnr_db=loss.sqnr_db,
             agreement=loss.agreement,
             weight_bytes=Size.of(built.model).weight_bytes,
+            refused=loss.refusal(least),
         )
-        if loss.strange:
-            tried.refused = "its outputs are NaN, infinite or of another shape"
-        elif loss.sqnr_db < least:
-            tried.refused = (
-                f"its outputs keep {loss.sqnr_db:.1f} dB, where the types explain {least:.1f} dB"
-            )
-        return tried
 
     def _faster(
         self, ready: Ready, least: float, timing: Timing
@@ -225,8 +282,9 @@ class Attempt:
         bound = allowed = 10 ** (-least / 10)
         built, loss = ready.built, ready.loss
         skip: Patterns = ()
+        total = min(ready.loss.noise, _DEAFENING)
         for _ in range(_ROUNDS):
-            out = leave_out(alone, ready.loss.noise, allowed, timing)
+            out = leave_out(alone, total, allowed, timing)
             trial_skip = tuple(map(literal, out))
             trial = self.build(ready.model, skip=trial_skip)
             if not trial.layers:
@@ -238,19 +296,74 @@ class Attempt:
         tried = self.judged(built, loss, least)
         gone = sorted(set(alone) - set(built.layers), key=lambda name: -alone[name])
         tried.in_float = {name: decibels(alone[name]) for name in gone}
+        if tried.refused:
+            loudest = sorted(built.layers, key=lambda name: -alone[name])
+            tried.loudest = {name: decibels(alone[name]) for name in loudest if alone[name]}
         tried.scheme += PARTLY if timing is not None else ""
         return Outcome(built=built, once=ready.once, skip=skip), tried
+
+    def _rest(
+        self, ready: Ready, outcome: Outcome, tried: Tried, least: float
+    ) -> Iterator[tuple[Outcome, Tried]]:
+        """Yield an outcome with its layers that went back to float quantized dynamically.
+
+        Ranges that are found in every run may do what fixed ones could not.
+        """
+        gone = tried.in_float.keys()
+        if tried.refused or not gone:
+            return
+        steps = Pipeline.parse(SCHEMES[DYNAMIC].pipeline).steps
+        only = tuple(map(literal, gone))
+        then = str(Pipeline(tuple(_narrowed(step, only, self.skip) for step in steps)))
+        built = self.build(ready.model, skip=outcome.skip, then=then)
+        if len(built.layers) <= len(outcome.built.layers):
+            return
+        found = self.judged(built, self.loss(built), least)
+        found.scheme += RESTING
+        found.in_float = {k: db for k, db in tried.in_float.items() if k not in built.layers}
+        yield dataclasses.replace(outcome, built=built, then=then), found
 
     def alone(self, ready: ir.Model, layers: Sequence[str], memory: Memory) -> Mapping[str, float]:
         """Return the noise of every layer quantized alone, over the signal of the outputs."""
         for at, name in enumerate(layers):
-            if name in memory.noise:
-                continue
-            self.context.progress("finding what costs most", at, len(layers))
-            single = self.build(ready, only=(literal(name),))
-            noise = self.loss(single, count=TRACED_ON).noise if single.layers else 0.0
-            memory.noisy(name, min(noise, 1e6))
+            if name not in memory.noise:
+                self.context.progress("finding what costs most", at, len(layers))
+                memory.noisy(name, min(self._alone(ready, layers, name), _DEAFENING))
         return {name: memory.noise[name] for name in layers}
+
+    def _alone(self, ready: ir.Model, layers: Sequence[str], name: str) -> float:
+        """Return the noise of one layer.
+
+        Of one that is only quantized between others: what is gone without it.
+        """
+        others = tuple(literal(other) for other in layers if other != name)
+        single = self.build(ready, skip=others)
+        if single.layers:
+            return self.loss(single, count=TRACED_ON).noise
+        whole = self.loss(self.build(ready), count=TRACED_ON).noise
+        rest = self.loss(self.build(ready, skip=(literal(name),)), count=TRACED_ON).noise
+        return max(whole - rest, 0.0) if math.isfinite(whole) and math.isfinite(rest) else 0.0
+
+
+def sensitivity(
+    whole: Built, built: Built, noise: Mapping[str, float], timing: Timing | None
+) -> list[Sensitivity]:
+    """Return what is known of each layer of the whole, the one first that costs most alone.
+
+    ``noise`` is that of layers alone, over the signal; ``built`` says which are quantized now.
+    """
+    gains = {} if timing is None else timing.gain()
+    rows = [
+        Sensitivity(
+            layer=name,
+            signal_db=decibels(noise[name]),
+            gain_s=gains.get(name),
+            integer=name in built.layers,
+        )
+        for name in whole.layers
+        if name in noise
+    ]
+    return sorted(rows, key=lambda row: row.signal_db)
 
 
 def literal(name: str) -> str:
@@ -264,8 +377,17 @@ def decibels(noise: float) -> float:
 
 
 def _narrowed(step: Step, only: Patterns, skip: Patterns) -> Step:
+    """Return a pass with further patterns of what it is to do and to leave."""
     fields = {field.name for field in dataclasses.fields(step)}
     if not isinstance(step, Pass) or not {"only", "skip"} <= fields:
         return step
-    changed: Pass = dataclasses.replace(step, only=only, skip=skip)  # type: ignore[call-arg]
+    had_only: Patterns = getattr(step, "only", ())
+    had_skip: Patterns = getattr(step, "skip", ())
+    changed: Pass = dataclasses.replace(  # type: ignore[call-arg]
+        step, only=only or had_only, skip=(*had_skip, *skip)
+    )
     return changed
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(filter(None, texts))

@@ -14,14 +14,14 @@ from onnxopt.quantizer.attempt import (
     Built,
     Outcome,
     Ready,
-    decibels,
     literal,
+    sensitivity,
 )
 from onnxopt.quantizer.guard import expected_db
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.memory import Memory, digest
 from onnxopt.quantizer.mixed import Timing
-from onnxopt.quantizer.report import Sensitivity, Tried
+from onnxopt.quantizer.report import Tried
 from onnxopt.quantizer.search import TRIALS, Search
 
 _RUINED = 1e9
@@ -38,6 +38,8 @@ class Budgeted:
     """A file to go on from."""
     keep: Callable[[ir.Model], object]
     """Takes every model that is within the budget and has more layers on integers than the last."""
+    keys: tuple[str, ...] = ()
+    """What scores depend on beside the model and the scheme: target and samples."""
 
     def run(self) -> tuple[Outcome | None, Tried]:
         """Search for what keeps the metric within its budget; Ctrl-C takes the best so far."""
@@ -45,7 +47,8 @@ class Budgeted:
         ready = self.attempt.best()
         if ready is None:
             return None, Tried(scheme=name, refused=NOTHING)
-        asked = (name, ready.once, str(self.attempt.steps()), self.judge.metric.name)
+        steps = str(self.attempt.steps())
+        asked = (name, ready.once, steps, self.judge.metric.name, *self.keys)
         memory = Memory.at(self.state, digest(ready.model, *asked))
         timing, interrupted = None, False
         try:
@@ -58,7 +61,7 @@ class Budgeted:
         outcome, tried = self._found(ready, memory)
         tried.interrupted = interrupted
         built = Built(model=ready.model, layers=()) if outcome is None else outcome.built
-        tried.sensitivity = _table(ready.built, built, memory, timing)
+        tried.sensitivity = sensitivity(ready.built, built, memory.noise, timing)
         return outcome, tried
 
     def _found(self, ready: Ready, memory: Memory) -> tuple[Outcome | None, Tried]:
@@ -84,8 +87,10 @@ class Budgeted:
 
         if memory.drop([]) is None:
             memory.dropped([], score([]))
-        if (memory.drop([]) or 0.0) > self.judge.most:
+        beyond = (memory.drop([]) or 0.0) > self.judge.most
+        if beyond or self.attempt.sensitive:
             noise = self.attempt.alone(ready.model, ready.built.layers, memory)
+        if beyond:
             Search(noise, ready.loss.noise, timing, self.judge.most, memory).run(score)
 
     def _score(self, ready: Ready, out: list[str], memory: Memory) -> float:
@@ -100,19 +105,3 @@ class Budgeted:
         if change.drop <= self.judge.most and (best is None or len(out) < len(best)):
             self.keep(built.model)
         return float(change.drop)
-
-
-def _table(whole: Built, built: Built, memory: Memory, timing: Timing | None) -> list[Sensitivity]:
-    """Return what is known of each layer, the one first that costs most alone."""
-    gains = {} if timing is None else timing.gain()
-    rows = [
-        Sensitivity(
-            layer=name,
-            signal_db=decibels(memory.noise[name]),
-            gain_s=gains.get(name),
-            integer=name in built.layers,
-        )
-        for name in whole.layers
-        if name in memory.noise
-    ]
-    return sorted(rows, key=lambda row: row.signal_db)

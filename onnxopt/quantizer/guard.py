@@ -47,6 +47,16 @@ class Loss:
         """The energy of the error over that of the signal."""
         return math.inf if self.strange else 10 ** (-self.sqnr_db / 10)
 
+    def refusal(self, least_db: float) -> str | None:
+        """Say why it is more than the types explain; None where it is not."""
+        if self.strange:
+            return "its outputs are NaN, infinite or of another shape"
+        if self.sqnr_db < least_db:
+            return (
+                f"its outputs keep {self.sqnr_db:.1f} dB, where the types explain {least_db:.1f} dB"
+            )
+        return None
+
 
 class Guard:
     """The float model's outputs on some samples, to hold others against.

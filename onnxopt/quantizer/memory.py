@@ -77,13 +77,15 @@ def _name(out: Collection[str]) -> str:
 
 
 def digest(model: ir.Model, *asked: str) -> str:
-    """Return what stands for a model, its weights included, and some text."""
+    """Return what stands for a model, weights and calibrated ranges included, and some text."""
     found = hashlib.sha256("\n".join(asked).encode())
     for home in graph.graphs(model):
         for node in home:
-            names = [value.name if value is not None else "" for value in node.inputs]
-            made = [value.name for value in node.outputs]
-            found.update(repr((node.op_type, names, made)).encode())
+            found.update(ir.serde.serialize_node(node).SerializeToString(deterministic=True))
+            for value in node.outputs:
+                found.update(repr(sorted(value.metadata_props.items())).encode())
+        for value in home.inputs:
+            found.update(repr((value.name, sorted(value.metadata_props.items()))).encode())
         for name, value in home.initializers.items():
             held = value.const_value
             found.update(name.encode() + (b"" if held is None else held.tobytes()))

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from onnxopt.measure.intervals import Estimate
+from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
 
+if TYPE_CHECKING:
+    from onnxopt.page import Page
+
 SHOWN = 12
-"""Rows of the table of layers; JSON holds all."""
+"""Rows of the table of layers; JSON and the page hold all."""
+
+COLUMNS = ("scheme", "layers", "integer", "signal", "agreement", "weights", "latency")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,18 +54,23 @@ class Portability:
         if not self.touched:
             return f"{scheme}: nothing saturates on x86 without VNNI"
         named = sorted(self.touched.items(), key=lambda item: -item[1])[:NAMED]
-        shown = ", ".join(f"{name} ({100 * share:.2g} %)" for name, share in named)
-        more = f" and {len(self.touched) - NAMED} more" if len(self.touched) > NAMED else ""
+        shown = _some([f"{name} ({100 * share:.2g} %)" for name, share in named], len(self.touched))
         agrees = ""
         if agreement is not None and self.agreement is not None:
             agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
         return (
             f"{scheme}: on x86 without VNNI {self.sqnr_db:.1f} dB instead of {sqnr_db:.1f} dB"
-            f"{agrees}; it saturates in {shown}{more}; int8-portable does not"
+            f"{agrees}; it saturates in {shown}; int8-portable does not"
         )
 
 
 NAMED = 8
+"""Names in one line."""
+
+
+def _some(shown: Sequence[str], count: int) -> str:
+    more = f" and {count - len(shown)} more" if count > len(shown) else ""
+    return f"{', '.join(shown)}{more}"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -79,6 +91,8 @@ class Tried:
     """What the types explain."""
     in_float: dict[str, float] = dataclasses.field(default_factory=dict)
     """Layers that were put back, with the signal over the error of each alone in dB."""
+    loudest: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Where it is refused: layers that are still quantized, as ``in_float``, the worst first."""
     slower: list[str] = dataclasses.field(default_factory=list)
     """Layers that stay in float because they are faster there, by the times of the parts."""
     metric: str | None = None
@@ -100,6 +114,11 @@ class Tried:
     runs_with: str = ""
     """The target with the setting that this is, where it is not in the model alone."""
 
+    @property
+    def noise(self) -> float:
+        """The energy of the error over that of the signal; infinite where it is not known."""
+        return math.inf if self.sqnr_db is None else 10 ** (-self.sqnr_db / 10)
+
     def cells(self) -> list[str]:
         """Return a row of the table."""
         share = "-" if self.integer_share is None else f"{100 * self.integer_share:.0f} %"
@@ -113,11 +132,35 @@ class Tried:
             "-" if self.latency is None else f"{self.latency.value:.3f}",
         ]
 
+    def remarks(self) -> Iterator[str]:
+        """Yield what is to be said of it beside its figures."""
+        if self.in_float:
+            shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.in_float.items())[:NAMED]]
+            kept = _some(shown, len(self.in_float))
+            yield f"{self.scheme}: back in float, for they cost most: {kept}"
+        if self.loudest:
+            shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.loudest.items())[:NAMED]]
+            yield f"{self.scheme}: what costs most alone: {_some(shown, len(self.loudest))}"
+        if self.drop is not None:
+            yield f"{self.scheme}: {self.metric} falls by {self.drop:.4g}"
+        if self.slower:
+            kept = _some(self.slower[:NAMED], len(self.slower))
+            yield f"{self.scheme}: faster in float: {kept}"
+        if self.confirmed is False:
+            yield f"{self.scheme}: other layers ran on integers than was foretold"
+        if self.portability is not None and self.sqnr_db is not None:
+            yield self.portability.line(self.scheme, self.sqnr_db, self.agreement)
+        if self.refused:
+            yield f"{self.scheme}: not taken, {self.refused}"
+        elif self.verdict:
+            yield f"{self.scheme}: {self.verdict}"
+
 
 @dataclasses.dataclass(kw_only=True)
 class QuantizeReport:
     """What was tried, what came out, and why that was chosen."""
 
+    model: str
     target: str
     pipeline: str
     """What makes the result again."""
@@ -132,55 +175,39 @@ class QuantizeReport:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON, which has no infinity."""
-        plain: dict[str, Any] = dataclasses.asdict(self)
-        for row in plain["tried"]:
-            if row["sqnr_db"] is not None and math.isinf(row["sqnr_db"]):
-                row["sqnr_db"] = None
-            for layer in row["sensitivity"]:
-                if math.isinf(layer["signal_db"]):
-                    layer["signal_db"] = None
-            emulated = row["portability"]
-            if emulated is not None and math.isinf(emulated["sqnr_db"]):
-                emulated["sqnr_db"] = None
-        return plain
+        """Return plain data for JSON."""
+        return dict(plain(dataclasses.asdict(self)))
+
+    def counted(self) -> str:
+        """Say how many samples it rests on, and what latency is a share of."""
+        samples = f"{self.calibrated_on} samples to calibrate, {self.compared_on} to compare"
+        return f"{samples}; latency is a share of that of the model given"
+
+    def to_page(self) -> Page:
+        """Put it on a page."""
+        from onnxopt.quantizer.page import page_of
+
+        return page_of(self)
 
     def render(self, paper: Paper) -> None:
         """Write the table, what was put back, and the choice."""
-        head = ["scheme", "layers", "integer", "signal", "agreement", "weights", "latency"]
-        paper.table([head, *(row.cells() for row in self.tried)])
+        paper.table([list(COLUMNS), *(row.cells() for row in self.tried)])
         paper.line()
         for row in self.tried:
-            self._row(row, paper)
-        samples = f"{self.calibrated_on} samples to calibrate, {self.compared_on} to compare"
-        paper.line(f"{samples}; latency is a share of that of the model given")
-        paper.line(f"pipeline: {self.pipeline}")
+            if row.sensitivity:
+                head = ["layer alone", "signal", "saves", "now"]
+                paper.table([head, *(each.cells() for each in row.sensitivity[:SHOWN])])
+                if len(row.sensitivity) > SHOWN:
+                    paper.line(f"the worst {SHOWN} of {len(row.sensitivity)}; --html draws all")
+                paper.line()
+            for remark in row.remarks():
+                paper.line(remark)
+        paper.line(self.counted())
+        if self.pipeline:
+            paper.line(f"pipeline: {self.pipeline}")
         for note in self.notes:
             paper.line(f"note: {note}")
         for row in self.tried:
             if row.scheme == self.chosen and row.runs_with:
                 paper.line(f"what was measured runs with: {row.runs_with}")
         paper.line(f"{self.chosen}: {self.why}")
-
-    def _row(self, row: Tried, paper: Paper) -> None:
-        if row.in_float:
-            shown = [f"{name} ({db:.1f} dB)" for name, db in list(row.in_float.items())[:NAMED]]
-            more = f" and {len(row.in_float) - NAMED} more" if len(row.in_float) > NAMED else ""
-            paper.line(f"{row.scheme}: back in float, for they cost most: {', '.join(shown)}{more}")
-        if row.drop is not None:
-            paper.line(f"{row.scheme}: {row.metric} falls by {row.drop:.4g}")
-        if row.sensitivity:
-            head = ["layer alone", "signal", "saves", "now"]
-            paper.table([head, *(each.cells() for each in row.sensitivity[:SHOWN])])
-            paper.line()
-        if row.slower:
-            more = f" and {len(row.slower) - 8} more" if len(row.slower) > 8 else ""
-            paper.line(f"{row.scheme}: faster in float: {', '.join(row.slower[:8])}{more}")
-        if row.confirmed is False:
-            paper.line(f"{row.scheme}: other layers ran on integers than was foretold")
-        if row.portability is not None and row.sqnr_db is not None:
-            paper.line(row.portability.line(row.scheme, row.sqnr_db, row.agreement))
-        if row.refused:
-            paper.line(f"{row.scheme}: not taken, {row.refused}")
-        elif row.verdict:
-            paper.line(f"{row.scheme}: {row.verdict}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +15,15 @@ from onnxopt.base import Context, Observer
 from onnxopt.costs import Costs
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.feeds import sizes_of
-from onnxopt.measure import Effort, bench
-from onnxopt.measure.records import Variant
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen
-from onnxopt.quantizer.attempt import LEAST_BITS, Attempt, Built, Outcome, Time
+from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
 from onnxopt.quantizer.budgeted import Budgeted
+from onnxopt.quantizer.choosing import FLOAT, GIVEN, Choosing
 from onnxopt.quantizer.guard import Guard
 from onnxopt.quantizer.judge import Budget, Judge
+from onnxopt.quantizer.latencies import latencies
 from onnxopt.quantizer.mixed import Timing
 from onnxopt.quantizer.portability import portability
 from onnxopt.quantizer.regions import elements, parts_of, timed
@@ -39,9 +38,6 @@ from onnxopt.target import Backend, Session
 SHARES = Shares(every=4)
 COMPARED = 24
 """Samples held back that outputs are compared on; a metric is taken from all of them."""
-FLOAT = "float"
-"""What the optimized model is called that nothing was quantized in."""
-
 Progress = Callable[[float, str], None]
 
 
@@ -73,6 +69,8 @@ class Request:
     """Measure latency here; without, the first scheme that keeps the outputs is taken."""
     check_portability: bool = False
     """Compute what x86 without VNNI makes of the quantized models."""
+    sensitivity: bool = False
+    """Quantize each layer alone and say what that costs, and what it saves where that is told."""
     budget_s: float = 20.0
     accuracy: Budget | None = None
     """A bound on a metric in the place of the guard's on the signal."""
@@ -100,6 +98,8 @@ class _Quantization:
         asked = request.scheme
         self._backend = catalogue.backend(request.target)
         self._target = self._backend.target()
+        self._absent = self._backend.unavailable()
+        self._runner = self._backend
         names = [asked] if asked else [*CHOSEN_FROM, *self._target.half]
         self._schemes = [scheme_of(name) for name in names]
         self._warnings: list[str] = []
@@ -107,32 +107,39 @@ class _Quantization:
         self._tried: list[Tried] = []
         self._built: dict[str, tuple[Built, str]] = {}
         self._set_to: dict[str, Backend] = {}
+        self._scored = ""
 
     def run(self) -> tuple[ir.Model, QuantizeReport]:
         started = time.perf_counter()
+        if self._absent is not None and self._request.compare:
+            self._emulate(self._absent)
+        compared = self._compares()
         model = self._optimized()
         reference = lossless.reference()
         seed = self._request.seed
         split = Split.of(self._request.samples, model, reference, SHARES, seed=seed)
         self._warn(split)
-        held = split.held(COMPARED) if self._request.compare else []
+        held = split.held(COMPARED) if compared else []
         with contextlib.ExitStack() as stack:
-            compared = self._compares()
-            session = stack.enter_context(self._backend.open(model)) if compared else None
+            session = stack.enter_context(self._runner.open(model)) if compared else None
             guard = None if session is None else Guard(session, held)
             judge = None if session is None else self._judge(session, split)
             for scheme in self._schemes:
                 if not self._interrupted():
                     self._try(scheme, model, split, guard, judge)
+        plain = self._plain(model) if compared or not self._built else model
         if self._request.scheme is None and guard is not None and judge is None:
-            self._set(model, guard)
-        if not self._interrupted():
-            self._measure(model, split)
-        chosen, why = self._choice()
+            self._set(plain, guard)
+        if compared and self._request.measure and not self._interrupted():
+            self._tried.insert(0, Tried(scheme=FLOAT, weight_bytes=Size.of(plain).weight_bytes))
+            self._measure(plain, split)
+        choosing = Choosing(self._tried, self._built, measured=self._request.measure)
+        chosen, why = choosing.best() if self._request.scheme is None else self._asked_for(choosing)
         built = self._built.get(chosen)
         report = QuantizeReport(
+            model=_name(self._source),
             target=self._request.target,
-            pipeline=built[1] if built else self._target.pipeline,
+            pipeline=self._pipeline(chosen),
             chosen=chosen,
             why=why,
             tried=self._tried,
@@ -142,15 +149,53 @@ class _Quantization:
             notes=self._notes,
             seconds=time.perf_counter() - started,
         )
-        return (built[0].model if built else model), report
+        if chosen == GIVEN:
+            return self._given(), report
+        return (built[0].model if built else plain), report
+
+    def _given(self) -> ir.Model:
+        return io.load(self._source) if isinstance(self._source, Path) else self._source.clone()
+
+    def _pipeline(self, chosen: str) -> str:
+        """Return what makes a result again from the model given, as text."""
+        if chosen == GIVEN:
+            return ""
+        built = self._built.get(chosen)
+        last = built[1] if built else floats.last_passes(self._target, floats.FORMS)
+        return f"{floats.first_passes(self._target, floats.FORMS)}, {last}"
+
+    def _asked_for(self, choosing: Choosing) -> tuple[str, str]:
+        chosen, why, warning = choosing.asked_for(self._schemes[0].bits)
+        self._warnings += [warning] if warning else []
+        return chosen, why
+
+    def _emulate(self, why: str) -> None:
+        """Compare on the reference, which computes what the operators say, for want of the target.
+
+        Raises BackendError where latency was to be measured.
+        """
+        name = self._request.target
+        if self._request.measure:
+            raise BackendError(
+                f"{why}; --no-measure quantizes for {name} all the same, compared on the CPU"
+            )
+        self._runner = catalogue.backend(lossless.REFERENCE)
+        self._warnings.append(
+            f"{name} is not on this machine: outputs were compared on the CPU, and what {name} "
+            "computes on integers is foretold only"
+        )
 
     def _compares(self) -> bool:
         """Return whether models are run to say what is lost."""
         asked = self._request
         if asked.compare:
             return True
-        if asked.scheme is None or asked.check_portability or asked.accuracy is not None:
+        if asked.scheme is None:
             raise UsageError("what is best cannot be told without comparing: name a scheme")
+        if asked.check_portability or asked.sensitivity or asked.accuracy is not None:
+            raise UsageError(
+                "what is lost cannot be told without comparing: leave --no-compare out"
+            )
         self._warnings.append("nothing was compared: score the result on labelled data")
         return False
 
@@ -160,18 +205,25 @@ class _Quantization:
             self._source,
             self._target.name,
             "quantize the float model that it was made from",
-            skip=("keep-blocks",),  # of floats: integer kernels have no such layout
+            skip=floats.FORMS,
             observers=self._request.observers,
             seed=self._request.seed,
         )
         self._notes += notes
         return model
 
+    def _plain(self, model: ir.Model) -> ir.Model:
+        """Return the optimized model in the form that floats are computed in fastest, verified."""
+        tail = floats.last_passes(self._target, floats.FORMS)
+        request = lossless.Request(target=self._target.name, pipeline=tail, seed=self._request.seed)
+        return lossless.run(model, request)[0]
+
     def _judge(self, session: Session, split: Split) -> Judge | None:
         budget = self._request.accuracy
         if budget is None:
             return None
-        return Judge(budget, session, split.compared(), self._backend.open)
+        self._scored = split.compared().fingerprint()
+        return Judge(budget, session, split.compared(), self._runner.open)
 
     def _interrupted(self) -> bool:
         return any(row.interrupted for row in self._tried)
@@ -208,14 +260,20 @@ class _Quantization:
                 progress=self._told(scheme.name),
             ),
             guard=guard,
-            open=self._backend.open,
+            open=self._runner.open,
             finish=Pipeline.parse(tail),
             only=self._request.only,
             skip=self._request.skip,
             time=self._timer(scheme, split),
+            mixes=self._request.scheme is None,
+            sensitive=self._request.sensitivity,
         )
         self._told(scheme.name)("quantizing", 0, None)
-        for outcome, tried in self._attempted(attempt, judge):
+        try:
+            found = self._attempted(attempt, judge)
+        except BackendError as error:
+            found = [attempt.untaken(error)]
+        for outcome, tried in found:
             self._tried.append(tried)
             if outcome is not None:
                 self._look(outcome.built, tried, split, guard)
@@ -234,13 +292,14 @@ class _Quantization:
         path, name = self._request.state, attempt.scheme.name
         state = None if path is None else path.with_name(f"{path.name}.{name}")
         keep = self._request.keep
-        return [Budgeted(attempt=attempt, judge=judge, state=state, keep=keep).run()]
+        keys = (self._request.target, self._scored)
+        return [Budgeted(attempt=attempt, judge=judge, state=state, keep=keep, keys=keys).run()]
 
     def _timer(self, scheme: Scheme, split: Split) -> Time | None:
         """Return what times the parts of a quantized model, where its layers are to be chosen."""
-        kernels = self._target.integer
-        asked = self._request.scheme is not None and self._request.accuracy is None
-        if kernels is None or asked or not self._request.measure:
+        kernels, asked = self._target.integer, self._request
+        wanted = asked.scheme is None or asked.accuracy is not None or asked.sensitivity
+        if kernels is None or not wanted or not asked.measure:
             return None
         if scheme.name != STATIC or not kernels.told_apart:
             return None
@@ -270,7 +329,9 @@ class _Quantization:
 
     def _set(self, model: ir.Model, guard: Guard) -> None:
         """Try settings of the runtime on the float model and on what keeps the outputs."""
-        text = self._target.pipeline
+        if self._absent is not None:
+            return
+        text = floats.last_passes(self._target, floats.FORMS)
         ready = {FLOAT: (Built(model=model, layers=()), text)}
         ready |= {r.scheme: self._built[r.scheme] for r in self._tried if self._fits(r)}
         for name, backend in self._backend.faster().items():
@@ -279,6 +340,23 @@ class _Quantization:
                 self._told(label)("comparing", 0, None)
                 self._tried.append(held_against(label, built, backend, guard))
                 self._built[label], self._set_to[label] = (built, made), backend
+
+    def _measure(self, plain: ir.Model, split: Split) -> None:
+        """Measure the model given, the optimized one, and what keeps the outputs."""
+        rows = {row.scheme: row for row in self._tried if row.scheme == FLOAT or self._fits(row)}
+        found = latencies(
+            self._source,
+            {n: plain if n == FLOAT else self._built[n][0].model for n in rows},
+            {name: self._set_to.get(name, self._backend) for name in rows},
+            feeds=split.held(4),
+            budget_s=self._request.budget_s,
+            seed=self._request.seed,
+            default=self._backend,
+            progress=self._request.progress,
+        )
+        for name, row in found.rows.items():
+            rows[name].latency, rows[name].verdict = row.ratio, row.verdict or (row.error or "")
+        self._warnings += found.warnings
 
     def _fits(self, row: Tried) -> bool:
         return row.scheme in self._built and not row.refused
@@ -298,6 +376,8 @@ class _Quantization:
         costs = Costs.of(built.model, sizes_of(built.model, split.held(1)[0]))
         macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
         tried.integer_share = expected.share(macs)
+        if self._absent is not None:
+            return
         try:
             nodes = executed(built.model, self._backend, split.held(1))
         except BackendError:
@@ -305,74 +385,6 @@ class _Quantization:
         ran = [(node.node, f"{node.op_type} {node.provider}") for node in nodes]
         tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
 
-    def _measure(self, model: ir.Model, split: Split) -> None:
-        """Measure the model given, the optimized one, and what keeps the outputs."""
-        ready = [row for row in self._tried if self._fits(row)]
-        if not ready or not (self._request.measure and self._request.compare):
-            return
-        plain = Tried(scheme=FLOAT, weight_bytes=Size.of(model).weight_bytes)
-        self._tried.insert(0, plain)
-        with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxopt-")))
-            given = self._file(folder)
-            models = {FLOAT: model, **{r.scheme: self._built[r.scheme][0].model for r in ready}}
-            paths = {name: folder / f"{at}.onnx" for at, name in enumerate(models)}
-            for name, each in models.items():
-                io.save(each, paths[name])
-            files = {"given": given, **paths}
-            variants = [
-                Variant(label=name, model=path, backend=self._set_to.get(name, self._backend))
-                for name, path in files.items()
-            ]
-            found = bench(
-                variants,
-                feeds=split.held(4),
-                effort=Effort(budget_s=self._request.budget_s),
-                seed=self._request.seed,
-                progress=self._request.progress,
-            )
-        rows = {row.label: row for row in found.rows}
-        for tried in (plain, *ready):
-            row = rows[tried.scheme]
-            tried.latency, tried.verdict = row.ratio, row.verdict or (row.error or "")
-        self._warnings += found.warnings
 
-    def _file(self, folder: Path) -> Path:
-        if isinstance(self._source, Path):
-            return self._source
-        io.save(self._source, folder / "given.onnx")
-        return folder / "given.onnx"
-
-    def _choice(self) -> tuple[str, str]:
-        """Return the scheme to hand back and why."""
-        fit = [row for row in self._tried if self._fits(row)]
-        if self._request.scheme is not None:
-            return self._asked_for()
-        if not fit:
-            return FLOAT, "nothing that was tried keeps the outputs"
-        if self._interrupted():
-            return fit[0].scheme, "the best until the search was interrupted"
-        if not self._request.measure:
-            return fit[0].scheme, "the first that keeps the outputs; nothing was measured"
-        timed = [row for row in fit if row.latency is not None and row.latency.high < 1]
-        plain = next(row for row in self._tried if row.scheme == FLOAT)
-        best = min(timed, key=lambda row: row.latency.value if row.latency else 1.0, default=None)
-        if best is None or best.latency is None:
-            return FLOAT, "nothing that was tried is faster than the model given"
-        if plain.latency is not None and plain.latency.value <= best.latency.value:
-            return FLOAT, "the optimized model is the fastest as it is"
-        return best.scheme, "the fastest that keeps the outputs"
-
-    def _asked_for(self) -> tuple[str, str]:
-        row = next(row for row in self._tried if row.scheme != FLOAT)
-        if row.scheme not in self._built:
-            return FLOAT, row.refused or "nothing was quantized"
-        if row.refused and self._schemes[0].bits >= LEAST_BITS:
-            return FLOAT, f"{row.scheme} is not handed back: {row.refused}"
-        if row.refused:
-            self._warnings.append(f"{row.refused}: expect other results than the model's")
-            row.refused = None
-        slower = row.latency is not None and row.latency.low > 1
-        if slower:
-            self._warnings.append(f"{row.scheme} is {row.verdict} than the model given")
-        return row.scheme, "as asked for"
+def _name(source: ir.Model | Path) -> str:
+    return str(source) if isinstance(source, Path) else source.graph.name or "the model"

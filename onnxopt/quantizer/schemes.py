@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from onnxopt import catalogue
 from onnxopt.base import Pass
 from onnxopt.errors import UsageError
 from onnxopt.pipeline import Pipeline, Step
@@ -22,10 +23,13 @@ class Scheme:
     opset: int
     """The operator set that the result needs."""
     bits: int
+    """What integers would need to round as finely: less than it has for a floating-point type."""
     about: str
     once: tuple[str, ...] = ("",)
     """Passes that run before, and once only, however often ``pipeline`` is tried; of several
     alternatives the one that keeps the outputs best, the first unless another is clearly better."""
+    then: tuple[str, ...] = ()
+    """Passes behind those, each run only where it keeps the outputs clearly better."""
 
 
 SCHEMES = {
@@ -38,6 +42,7 @@ SCHEMES = {
                 "quantize/calibrate{method=percentile}",
                 "quantize/calibrate{method=minmax}",
             ),
+            then=("quantize/correct-bias",),
             pipeline="quantize/static",
             opset=13,
             bits=8,
@@ -94,6 +99,20 @@ SCHEMES = {
             about="signs of the weights of matrix products, one scale a channel",
         ),
         Scheme(
+            name="float8-weights",
+            pipeline="quantize/weights{type=float8e4m3fn}",
+            opset=19,
+            bits=7,
+            about="weights of matrix products as 8-bit floating-point numbers, one scale a channel",
+        ),
+        Scheme(
+            name="float4-weights",
+            pipeline="quantize/weights{type=float4e2m1, block=16}",
+            opset=23,
+            bits=4,
+            about="weights of matrix products as 4-bit floating-point numbers, one scale for 16",
+        ),
+        Scheme(
             name="float16",
             pipeline="quantize/half",
             opset=13,
@@ -110,27 +129,37 @@ SCHEMES = {
     )
 }
 
+DYNAMIC = "int8-dynamic"
+"""The scheme that needs no ranges."""
+
 STATIC = "int8"
 """The scheme whose layers can be told apart by what the target makes of them."""
 
 CUSTOM = "custom"
 """What a scheme is called that is written as a pipeline."""
 
-CHOSEN_FROM = (STATIC, "int8-dynamic", "int8-weights")
+CHOSEN_FROM = (STATIC, DYNAMIC, "int8-weights")
 """What is tried where no scheme is asked for."""
 
 
 def scheme_of(name: str) -> Scheme:
-    """Return the scheme of a name, or of a pipeline of passes as text.
+    """Return the scheme of a name, of another package's too, or of a pipeline of passes as text.
 
     UsageError suggests the nearest or lists them, and has a caret for a pipeline that is none.
     """
     if any(sign in name for sign in "/,{("):
         return _written(Pipeline.parse(name))
-    if name not in SCHEMES:
-        hint = nearest(name, SCHEMES) or f"; there are: {', '.join(SCHEMES)}"
+    if name in SCHEMES:
+        return SCHEMES[name]
+    others = catalogue.extensions("schemes")
+    if name not in others:
+        known = (*SCHEMES, *others)
+        hint = nearest(name, known) or f"; there are: {', '.join(known)}"
         raise UsageError(f"unknown scheme '{name}'{hint}, or a pipeline of passes")
-    return SCHEMES[name]
+    found = catalogue.extension("schemes", name)
+    if not isinstance(found, Scheme) or found.name != name:
+        raise UsageError(f"scheme '{name}': {found} is no Scheme of that name")
+    return found
 
 
 def _written(pipeline: Pipeline) -> Scheme:
@@ -151,9 +180,18 @@ def _written(pipeline: Pipeline) -> Scheme:
         once=(str(Pipeline(tuple(steps[:at]))) if at else "",),
         pipeline=str(Pipeline(tuple(steps[at:]))),
         opset=max([SINCE_AXIS, *(since(kind, block) for kind, block in asked)]),
-        bits=min([8, *(kind.bits for kind, _ in asked)]),
+        bits=min([8, *(kind.precision for kind, _ in asked), *_bits(steps)]),
         about="as written",
     )
+
+
+def _bits(steps: Sequence[Step]) -> Iterator[int]:
+    """Yield the bits that passes are told to round to; 0 leaves it to them."""
+    for step in steps:
+        for name in ("bits", "weight_bits"):
+            found = getattr(step, name, 0) if isinstance(step, Pass) and step.quantizes else 0
+            if found:
+                yield found
 
 
 def _types(step: Step) -> Iterator[tuple[QuantType, int]]:

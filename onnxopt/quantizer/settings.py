@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onnxopt import graph
+from onnxopt.errors import BackendError
 from onnxopt.layers import readers
 from onnxopt.quantizer.attempt import Built
 from onnxopt.quantizer.guard import Guard, expected_db
@@ -17,24 +18,23 @@ _BITS = 8
 
 def held_against(label: str, built: Built, backend: Backend, guard: Guard) -> Tried:
     """Return what a model has lost where a target's setting runs it."""
-    with backend.open(built.model) as session:
-        loss = guard.loss(session)
+    runs_with = f"{backend.target().name}{write_options(backend)}"
+    try:
+        with backend.open(built.model) as session:
+            loss = guard.loss(session)
+    except BackendError as error:
+        refused = f"the target does not take it: {error}"
+        return Tried(scheme=label, runs_with=runs_with, refused=refused)
     nodes = [node for home in graph.graphs(built.model) for node in home]
     layers = sum(readers.read(node) is not None for node in nodes)
-    tried = Tried(
+    least = expected_db(layers or len(built.layers), _BITS)
+    return Tried(
         scheme=label,
         layers=len(built.layers),
         sqnr_db=loss.sqnr_db,
         agreement=loss.agreement,
-        least_db=expected_db(layers or len(built.layers), _BITS),
+        least_db=least,
         weight_bytes=Size.of(built.model).weight_bytes,
-        runs_with=f"{backend.target().name}{write_options(backend)}",
+        runs_with=runs_with,
+        refused=loss.refusal(least),
     )
-    if loss.strange:
-        tried.refused = "its outputs are NaN, infinite or of another shape"
-    elif tried.least_db is not None and loss.sqnr_db < tried.least_db:
-        tried.refused = (
-            f"its outputs keep {loss.sqnr_db:.1f} dB, where the types explain "
-            f"{tried.least_db:.1f} dB"
-        )
-    return tried

@@ -89,3 +89,35 @@ def test_a_metric_without_a_bound_is_an_error(given: Path, onnxopt: Command) -> 
     said = onnxopt("quantize", given, "-o", given.with_name("q.onnx"), "--metric", "top1")
     assert said.status == 2
     assert "give --max-drop too" in said.err
+
+
+def test_each_layer_alone_on_console_and_page(given: Path, onnxopt: Command) -> None:
+    to, samples, page = (given.with_name(name) for name in ("q.onnx", "samples", "q.html"))
+    options = ("--samples", samples, "--scheme", "int8", "--sensitivity", "--html", page)
+    said = onnxopt("quantize", given, "-o", to, *options, "--no-measure")
+    assert said.status == 0
+    [head] = [line for line in said.out.splitlines() if line.startswith("layer alone")]
+    assert head.split() == ["layer", "alone", "signal", "saves", "now"]
+    rows = said.out.partition(head)[2].splitlines()[1:3]
+    assert {row.split()[0] for row in rows} == {"a", "y"}
+    assert all("integer" in row and " dB" in row for row in rows)
+    text = page.read_text()
+    assert "Layer by layer: int8" in text
+    assert "signal over error of the outputs, the layer alone" in text
+    assert "quantize/static" in text
+
+
+def test_what_each_layer_saves_is_measured(given: Path, onnxopt: Command) -> None:
+    to, samples, page = (given.with_name(name) for name in ("q.onnx", "samples", "q.html"))
+    options = ("--samples", samples, "--scheme", "int8", "--sensitivity", "--html", page)
+    said = onnxopt("quantize", given, "-o", to, *options, "--budget", 1, "--json")
+    [row] = [row for row in json.loads(said.out)["tried"] if row["scheme"] == "int8"]
+    assert all(layer["gain_s"] is not None for layer in row["sensitivity"])
+    assert "time saved in a run" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_told_first(given: Path, onnxopt: Command) -> None:
+    page = given.with_name("none") / "q.html"
+    said = onnxopt("quantize", given, "-o", given.with_name("q.onnx"), "--html", page)
+    assert said.status == 2
+    assert not given.with_name("q.onnx").exists()

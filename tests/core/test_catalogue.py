@@ -61,7 +61,17 @@ class Toaster(Backend):
     def open(self, model: object) -> Session:
         raise NotImplementedError
 '''
-MODULES = {"tiny_pass.py": PASS, "tiny_rule.py": RULE, "tiny_backend.py": BACKEND}
+SCHEME = """
+from onnxopt.quantizer import Scheme
+
+MINE = Scheme(name="mine", pipeline="quantize/weights{type=int4}", opset=21, bits=4, about="mine")
+"""
+MODULES = {
+    "tiny_pass.py": PASS,
+    "tiny_rule.py": RULE,
+    "tiny_backend.py": BACKEND,
+    "tiny_scheme.py": SCHEME,
+}
 
 APART = {"prune", "quantize"}
 """Folders of passes that are chosen one by one, never run together."""
@@ -191,6 +201,23 @@ for names in (catalogue.passes, catalogue.targets):
 def test_a_name_that_is_taken(tmp_path: Path, group: str, name: str, value: str) -> None:
     said = installed(tmp_path, {f"onnxopt.{group}": {name: value}}, CLASHES)
     assert said == f"'{name}' is provided by {value} and by onnxopt itself\n"
+
+
+def test_other_packages_add_schemes(tmp_path: Path) -> None:
+    entries = {"onnxopt.schemes": {"mine": "tiny_scheme:MINE", "odd": "tiny_pass:Nothing"}}
+    code = """
+from onnxopt.quantizer.schemes import scheme_of
+print(scheme_of("mine").pipeline)
+for name in ("odd", "mime"):
+    try:
+        scheme_of(name)
+    except UsageError as problem:
+        print(problem)
+"""
+    said = installed(tmp_path, entries, code).splitlines()
+    assert said[0] == "quantize/weights{type=int4}"
+    assert said[1].endswith("is no Scheme of that name")
+    assert "did you mean 'mine'?" in said[2]
 
 
 def test_entry_points_that_lead_nowhere(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import onnx_ir as ir
@@ -14,6 +15,7 @@ from onnxopt.quantizer import Budget, QuantizeReport, budget_of
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.memory import Memory, digest
 from onnxopt.quantizer.search import Search
+from onnxopt.samples import Samples
 from tests.contract.corpus.build import model
 from tests.quantization.test_quantizer import DEAF, LOUD, RUINED, loud
 from tests.quantization.test_static import FILTER
@@ -63,6 +65,24 @@ def test_what_is_within_the_budget_stays_whole() -> None:
     _, report = run(1.0)
     assert report.tried[0].layers == 3
     assert not report.tried[0].sensitivity
+
+
+def test_other_samples_are_scored_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "y.onnx.search"
+    run(DROP, state)
+    scored: list[ir.Model] = []
+    change = Judge.change
+
+    def counted(judge: Judge, made: ir.Model) -> object:
+        scored.append(made)
+        return change(judge, made)
+
+    monkeypatch.setattr(Judge, "change", counted)
+    run(DROP, state)
+    assert not scored
+    monkeypatch.setattr(sys.modules[__name__], "LOUD", Samples.of([loud(at) for at in range(16)]))
+    run(DROP, state)
+    assert scored
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

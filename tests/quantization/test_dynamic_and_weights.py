@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from onnxopt import catalogue, io
 from onnxopt.base import Context
@@ -34,6 +36,7 @@ g (float[1,n,64] x) => (float[1,n,96] y, float[1,n,96] z) {
   z = MatMul(x, u)
 }"""
 WEIGHTS["u"] = normal(64, 96, seed=3) / 8
+FLOAT4 = onnx.TensorProto.FLOAT4E2M1
 FEEDS: dict[str, Array] = {ROWS: normal(5, 64), SEQUENCE: normal(1, 7, 64)}
 
 
@@ -85,6 +88,9 @@ def test_products_that_read_one_value_quantize_it_once() -> None:
         ("type=int2, block=16", 1, 2),
         ("type=uint2, block=16, symmetric=false", 3, 2),
         ("type=binary", 3, 1),
+        ("type=float8e4m3fn", 30, 8),
+        ("type=float8e5m2", 24, 8),
+        ("type=float8e4m3fn, block=16", 30, 8),
     ],
 )
 @pytest.mark.parametrize("text", [ROWS, SEQUENCE], ids=["rows", "sequence"])
@@ -106,6 +112,21 @@ def test_weights_are_stored_in_their_bits(
 def _weight_bytes(made: ir.Model) -> int:
     held = [value.const_value for value in made.graph.initializers.values()]
     return sum(tensor.nbytes for tensor in held if tensor is not None)
+
+
+@pytest.mark.parametrize("text", [ROWS, SEQUENCE], ids=["rows", "sequence"])
+def test_float4_is_what_onnx_says(text: str) -> None:
+    made = example(text)
+    feeds = {"x": FEEDS[text]}
+    before = EXACT(made, feeds)
+    assert run(made, "quantize/weights{type=float4e2m1, block=16}") == 2
+    proto = ir.to_proto(made)
+    onnx.checker.check_model(proto, full_check=True)
+    names = [value.name for value in proto.graph.output]
+    after = dict(zip(names, ReferenceEvaluator(proto).run(None, feeds), strict=True))
+    assert 15 < sqnr(before, after) < 30
+    packed = [tensor for tensor in proto.graph.initializer if tensor.data_type == FLOAT4]
+    assert max(len(tensor.raw_data) for tensor in packed) == 96 * 64 // 2
 
 
 @pytest.mark.parametrize(("channels", "changes"), [(64, 1), (65, 0), (66, 0), (68, 1)])
@@ -131,7 +152,10 @@ def test_blocks_run_as_they_are_stored(text: str, options: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("text", "opset"),
-    [("type=int4", 20), ("block=32", 20), ("type=int2", 24), ("type=binary", 17), ("", 12)],
+    [
+        *[("type=int4", 20), ("block=32", 20), ("type=int2", 24), ("type=binary", 17), ("", 12)],
+        *[("type=float8e5m2", 18), ("type=float4e2m1", 22), ("type=float8e4m3fn, block=8", 20)],
+    ],
 )
 def test_an_operator_set_without_the_type_is_left_alone(text: str, opset: int) -> None:
     made = example(ROWS, opset)

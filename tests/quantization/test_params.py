@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -17,9 +19,21 @@ from onnxopt.quantization.granularity import Granularity, PerAxis, PerBlock, Per
 from onnxopt.quantization.packing import bits_of, stored
 from onnxopt.quantization.params import dequantize, fit, fit_array, quantize, rounded
 from onnxopt.quantization.ranges import Range
-from onnxopt.quantization.types import BINARY, INT4, INT8, TYPES, UINT4, UINT8, QuantType
+from onnxopt.quantization.types import (
+    BINARY,
+    FLOAT4E2M1,
+    FLOAT8E4M3,
+    FLOAT8E5M2,
+    INT4,
+    INT8,
+    TYPES,
+    UINT4,
+    UINT8,
+    QuantType,
+)
 
-INTEGERS = [kind for kind in TYPES.values() if kind is not BINARY]
+INTEGERS = [kind for kind in TYPES.values() if kind is not BINARY and not kind.floating]
+FLOATS = [FLOAT8E4M3, FLOAT8E5M2, FLOAT4E2M1]
 numbers = st.floats(-1e6, 1e6, width=32)
 matrices = arrays.arrays(
     np.float32, st.tuples(st.integers(1, 5), st.integers(1, 9)), elements=numbers
@@ -59,7 +73,65 @@ def test_integers_are_those_of_quantize_linear(
     assert np.array_equal(quantize(array, params), theirs[0])
 
 
-@given(st.floats(-100, 0), st.floats(0, 100), st.sampled_from(INTEGERS), st.booleans())
+def levels(kind: QuantType) -> np.ndarray:
+    """Return every finite number of a floating-point type, from its codes."""
+    codes = np.arange(1 << kind.bits, dtype=np.uint8).view(kind.stored.numpy())
+    found = np.unique(codes.astype(np.float32))
+    return found[np.isfinite(found)]
+
+
+@settings(max_examples=150)
+@given(matrices, granularities, st.sampled_from(FLOATS), st.booleans())
+def test_floating_point_types_take_their_nearest_number(
+    array: np.ndarray, granularity: Granularity, kind: QuantType, symmetric: bool
+) -> None:
+    params = fit_array(array, kind, granularity, symmetric=symmetric)
+    held = quantize(array, params)
+    assert np.isin(held, levels(kind)).all()
+    scaled = array / granularity.spread(params.scale, array.shape)
+    least = np.abs(scaled[..., None] - levels(kind)).min(axis=-1)
+    assert np.all(np.abs(held - scaled) <= least + 1e-6 * kind.qmax)
+    assert not params.zero_point.any()
+
+
+def test_halves_between_floating_point_numbers_go_to_the_even_one() -> None:
+    between = np.array([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0, -5.0, 7.0, -9.0])
+    want = [0.0, 1.0, 1.0, 2.0, 2.0, 4.0, 4.0, -4.0, 6.0, -6.0]
+    assert FLOAT4E2M1.nearest(between).tolist() == want
+
+
+@settings(max_examples=60)
+@given(matrices, st.sampled_from([FLOAT8E4M3, FLOAT8E5M2]))
+def test_floating_point_numbers_are_those_of_quantize_linear(
+    array: np.ndarray, kind: QuantType
+) -> None:
+    params = fit_array(array, kind, PerTensor(), symmetric=True)
+    zero = params.zero_point.astype(kind.stored.numpy())
+    node = helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["y"])
+    feeds = {"x": array, "scale": params.scale, "zero": zero}
+    theirs = list(ReferenceEvaluator(node).run(None, feeds))
+    assert np.array_equal(quantize(array, params), theirs[0].astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", FLOATS, ids=lambda kind: kind.name)
+def test_a_floating_point_type_is_as_fine_as_it_says(kind: QuantType) -> None:
+    weights = np.random.default_rng(0).standard_normal((64, 1024)).astype(np.float32)
+
+    def lost(bits: QuantType) -> float:
+        params = fit_array(weights, bits, PerAxis(axis=0), symmetric=True)
+        return float(np.square(rounded(weights, params) - weights).sum())
+
+    by_bits = {
+        bits: lost(
+            dataclasses.replace(INT8, bits=bits, qmin=-(1 << bits - 1), qmax=(1 << bits - 1) - 1)
+        )
+        for bits in range(2, 9)
+    }
+    mine = lost(kind)
+    assert by_bits[kind.precision] / 4 < mine < by_bits[kind.precision - 1]
+
+
+@given(st.floats(-100, 0), st.floats(0, 100), st.sampled_from([*INTEGERS, *FLOATS]), st.booleans())
 def test_zero_is_kept_exactly(low: float, high: float, kind: QuantType, symmetric: bool) -> None:
     params = fit(low, high, kind, symmetric=symmetric)
     assert rounded(np.zeros(1, np.float32), params)[0] == 0
@@ -72,6 +144,15 @@ def test_packed_integers_come_back(integers: np.ndarray) -> None:
     shifted = integers.astype(np.int32) + 8
     assert np.array_equal(stored(shifted, UINT4).numpy().astype(np.int32), shifted)
     assert stored(integers, INT4).nbytes == -(-integers.size // 2)
+
+
+@pytest.mark.parametrize("kind", FLOATS, ids=lambda kind: kind.name)
+def test_stored_floating_point_numbers_come_back(kind: QuantType) -> None:
+    numbers = levels(kind)[1:]  # an odd count
+    tensor = stored(numbers, kind)
+    assert tensor.dtype == kind.stored
+    assert np.array_equal(tensor.numpy().astype(np.float32), numbers)
+    assert tensor.nbytes == -(-numbers.size * kind.bits // 8)
 
 
 def test_binary_numbers_are_signs_times_the_mean_magnitude() -> None:

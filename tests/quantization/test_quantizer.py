@@ -86,6 +86,9 @@ def test_a_pipeline_is_a_scheme() -> None:
         ("quantize/weights{type=uint4, block=64}", 21, 4),
         ("quantize/gptq{type=uint2}, quantize/weights{type=uint2}", 25, 2),
         ("quantize/weights{type=binary}", 18, 1),
+        ("quantize/weights{type=float8e5m2}", 19, 6),
+        ("quantize/nbits{bits=2}", 13, 2),
+        ("quantize/calibrate, quantize/static{weight-bits=6}", 13, 6),
         ("quantize/equalize, quantize/dynamic", 13, 8),
         ("quantize/calibrate, quantize/static{activations=uint16}", 21, 8),
     ],
@@ -103,22 +106,17 @@ def test_a_pipeline_that_quantizes_nothing_is_no_scheme() -> None:
         scheme_of("quantize/statik")
 
 
-def test_the_pipeline_in_the_report_makes_the_result_again() -> None:
-    made = model(CHAIN, FILTER)
-    result, report = quantized(made, IMAGES)
-    again = onnxopt.optimize(
-        onnxopt.optimize(made),
-        pipeline=report.pipeline,
-        samples=Split(IMAGES, SHARES).fitting(),
-        verify="off",
-    )
-    assert ir.to_proto(again).graph.initializer == ir.to_proto(result).graph.initializer
+def test_a_pass_keeps_the_patterns_it_was_written_with() -> None:
+    text = "quantize/calibrate, quantize/static{skip=[y]}"
+    _, report = quantized(model(RESIDUAL, FILTER), IMAGES, text)
+    assert report.tried[0].layers == 2
+    assert "skip=[y]" in report.pipeline
 
 
-INTEGERS = [name for name in SCHEMES if name != "int8" and "float" not in name]
+WITHOUT = SCHEMES.keys() - {"int8", "float16", "bfloat16", "float4-weights"}
 
 
-@pytest.mark.parametrize("scheme", INTEGERS)
+@pytest.mark.parametrize("scheme", sorted(WITHOUT))
 def test_schemes_without_calibration(scheme: str) -> None:
     weights = {**MATRICES, "w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5}
     text = SEQUENCE.replace("float[1,n,4]", "float[1,n,16]")
@@ -127,6 +125,18 @@ def test_schemes_without_calibration(scheme: str) -> None:
     assert report.tried[0].layers == 2
     kinds = {"MatMulInteger", "MatMulNBits", "DequantizeLinear", "BitwiseAnd"}
     assert kinds & {node.op_type for node in result.graph}
+
+
+def test_what_the_target_cannot_run_is_written_only_unseen() -> None:
+    weights = {**MATRICES, "w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5}
+    made = model(SEQUENCE.replace("float[1,n,4]", "float[1,n,16]"), weights)
+    _, report = quantized(made, TEXTS, "float4-weights")
+    assert report.chosen == "float"
+    assert "the target does not take it" in (report.tried[0].refused or "")
+    result, report = onnxopt.quantize_with_report(made, scheme="float4-weights", compare=False)
+    assert report.chosen == "float4-weights"
+    kinds = [value.dtype for value in result.graph.initializers.values()]
+    assert kinds.count(ir.DataType.FLOAT4E2M1) == 4
 
 
 def test_half_precision_is_a_scheme() -> None:
@@ -300,3 +310,62 @@ def test_a_product_is_named_by_its_sum() -> None:
         model(text, weights), samples=TEXTS, scheme="int8", measure=False, only=["a"]
     )
     assert report.tried[0].layers == 1
+
+
+def test_what_fixed_ranges_ruin_may_be_quantized_dynamically() -> None:
+    text = """
+    g (float[1,n,16] x) => (float[1,n,16] y) {
+      a = MatMul(x, w)
+      l = LayerNormalization(a, s)
+      y = MatMul(l, v)
+    }"""
+    weights = {"w": normal(16, 32) / 4, "v": normal(32, 16, seed=1) / 5, "s": normal(32) ** 2 + 1}
+    feeds = [{"x": normal(1, 5, 16, seed=at) * np.float32(4.0 ** (at % 8))} for at in range(32)]
+    made = model(text, weights)
+    result, report = onnxopt.quantize_with_report(made, samples=Samples.of(feeds), measure=False)
+    rows = {row.scheme: row for row in report.tried}
+    assert list(rows["int8"].in_float) == ["a"]
+    rest = rows["int8, the rest dynamic"]
+    assert (rest.layers, rest.in_float, rest.refused) == (2, {}, None)
+    again = onnxopt.quantize_with_report(made, samples=Samples.of(feeds), measure=False)[1]
+    assert again.to_dict()["tried"] == report.to_dict()["tried"]
+    assert "DequantizeLinear" in {node.op_type for node in result.graph}
+
+
+def test_biases_are_corrected_where_that_is_clearly_better() -> None:
+    text = "g (float[4,64] x) => (float[4,8] y) { y = Gemm(x, w, b) }"
+    weights = {"w": normal(64, 8), "b": normal(8)}
+    feeds = [{"x": np.abs(normal(4, 64, seed=at)) + 20} for at in range(16)]
+    _, report = quantized(model(text, weights), Samples.of(feeds))
+    assert "quantize/correct-bias" in report.pipeline
+    centred = [{"x": normal(4, 64, seed=at)} for at in range(16)]
+    _, report = quantized(model(text, weights), Samples.of(centred))
+    assert "quantize/correct-bias" not in report.pipeline
+
+
+def test_biases_of_layers_that_stay_in_float_are_not_corrected() -> None:
+    text = """
+    g (float[4,64] x) => (float[4,8] y, float[4,8] z) {
+      y = Gemm(x, w, b)
+      z = Gemm(x, v, c)
+    }"""
+    weights = {
+        **{"w": normal(64, 8), "b": normal(8)},
+        **{"v": normal(64, 8, seed=1), "c": normal(8, seed=1)},
+    }
+    feeds = Samples.of([{"x": np.abs(normal(4, 64, seed=at)) + 20} for at in range(16)])
+    result, report = onnxopt.quantize_with_report(
+        model(text, weights), samples=feeds, scheme="int8", measure=False, skip=["z"]
+    )
+    assert "quantize/correct-bias{only=[y]}" in report.pipeline
+    held = [value.const_value for value in result.graph.initializers.values()]
+    arrays = [tensor.numpy() for tensor in held if tensor is not None]
+    assert any(np.array_equal(array, weights["c"]) for array in arrays)
+    assert not any(np.array_equal(array, weights["b"]) for array in arrays)
+
+
+def test_what_cannot_be_kept_names_what_costs_most() -> None:
+    alone = "g (float[1,8,12,12] x) => (float[1,8,12,12] y) { y = Conv(x, u) }"
+    _, report = quantized(model(alone, {"u": DEAF}), LOUD)
+    assert list(report.tried[0].loudest) == ["y"]
+    assert any("what costs most alone: y" in remark for remark in report.tried[0].remarks())

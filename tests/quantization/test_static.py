@@ -284,3 +284,20 @@ def test_calibration_asks_for_types() -> None:
     context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
     Pipeline.parse("quantize/calibrate").run(made, context)
     assert any("put infer-shapes before" in said for said in made.meta[ranges.WITHOUT])
+
+
+def test_an_operator_set_without_the_type_is_left_alone() -> None:
+    made = read(CHAIN, FILTER, opset=20)
+    assert quantized(made, IMAGE, "quantize/static{activations=int16}") == 0
+    made = read(CHAIN, FILTER, opset=21)
+    assert quantized(made, IMAGE, "quantize/static{activations=int16}") == 2
+
+
+def test_a_bias_with_more_axes_than_the_product_is_none() -> None:
+    text = "g (float[6,16] x) => (float[1,6,32] y) { a = MatMul(x, w) y = Add(a, b) }"
+    made = read(text, {"w": MATRICES["w"], "b": MATRICES["b"].reshape(1, 1, -1)})
+    before = [EXACT(made, each) for each in ROWS]
+    quantized(made, ROWS)
+    after = [EXACT(made, each) for each in ROWS]
+    assert all(a["y"].shape == (1, 6, 32) for a in after)
+    assert min(map(sqnr, before, after)) > 30
