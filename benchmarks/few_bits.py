@@ -41,6 +41,7 @@ def copied(folder: Path) -> float:
 def quantized(folder: Path, scheme: str) -> dict[str, Any]:
     """Quantize in a process of its own and say what it took."""
     to = folder / "small.onnx"
+    start = time.perf_counter()
     program = str(Path(sys.executable).with_name("onnxopt"))
     options = ["--scheme", scheme, "--no-compare"]
     ran = run_measured(
@@ -50,7 +51,8 @@ def quantized(folder: Path, scheme: str) -> dict[str, Any]:
         return {"error": ran.tail.strip()}
     with to.open("rb+") as file:
         os.fsync(file.fileno())
-    found = {"seconds": ran.seconds, "peak_mb": ran.peak_mb, "bytes": size_of(folder, "small.onnx")}
+    seconds = time.perf_counter() - start
+    found = {"seconds": seconds, "peak_mb": ran.peak_mb, "bytes": size_of(folder, "small.onnx")}
     for path in folder.glob("small.onnx*"):
         path.unlink()
     return found

@@ -33,7 +33,13 @@ if len(sys.argv) > 3:
     options.add_session_config_entry(key, sys.argv[3])
 ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 """
+_ORT_TRANSFORMERS = """
+import sys
+from onnxruntime.transformers import optimizer
+optimizer.optimize_model(sys.argv[1]).save_model_to_file(sys.argv[2])
+"""
 PEERS = ("onnxsim", "onnxslim", "onnxoptimizer", "onnxscript", "ort-basic", "ort-extended")
+ORT_TRANSFORMERS = "ort-transformers"
 ONNXOPT = "onnxopt"
 
 
@@ -50,6 +56,8 @@ def command(name: str, source: Path, target: Path, *, external: bool = False) ->
         return [sys.executable, "-m", "onnxoptimizer", *files]
     if name == "onnxscript":
         return [sys.executable, "-c", _ONNXSCRIPT, *files, *beside]
+    if name == ORT_TRANSFORMERS:
+        return [sys.executable, "-c", _ORT_TRANSFORMERS, *files]
     level = name.removeprefix("ort-").upper()
     return [sys.executable, "-c", _ORT.format(level=level), *files, *beside]
 
@@ -76,7 +84,7 @@ def run_peer(
 def main() -> None:
     """Read the command line, run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=[*PEERS, ONNXOPT])
+    parser.add_argument("name", choices=[*PEERS, ORT_TRANSFORMERS, ONNXOPT])
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--limit", type=float, default=600, help="seconds")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable
 from typing import Any
 
 import exporting_summary
 import pruning_summary
+import quantization_summary as quantized
 from common import RESULTS, read_results
 from measuring import summary as measuring
 from peers import ONNXOPT, PEERS
@@ -111,19 +113,44 @@ def scaling(said: dict[str, Any]) -> Lines:
 
 
 def latency(said: dict[str, Any]) -> Lines:
-    """Return the ratio to the original's latency, with its interval and the noise."""
-    rows: list[list[object]] = []
-    for model, entry in said["models"].items():
-        for name, facts in entry.items():
-            if "problem" in facts:
-                rows.append([model, name, "", "failed", "", ""])
-                continue
-            spans = [" to ".join(short(end, 3) for end in facts[k]) for k in ("interval", "noise")]
-            verdict = "**slower**" if facts["slower"] else "faster" if facts["faster"] else ""
-            ratio = short(facts["ratio"], 3)
-            rows.append([model, name, short(facts["original_ms"]), ratio, *spans, verdict])
-    head = ["model", "optimizer", "original ms", "ratio", "95 % interval", "same model twice", ""]
-    return [f"{said['threads']} thread(s).", "", *table(head, rows)]
+    """Return how latency compares with the originals' and with peers', and where it is worse."""
+    pairs = [(m, n, facts) for m, entry in said["models"].items() for n, facts in entry.items()]
+    pairs = [(model, name, facts) for model, name, facts in pairs if "problem" not in facts]
+    lines = [f"{said['threads']} thread(s).", ""]
+    for name in dict.fromkeys(name for _, name, _ in pairs):
+        mine = [facts for _, other, facts in pairs if other == name]
+        middle = statistics.median(facts["ratio"] for facts in mine)
+        faster, slower = (sum(facts[key] for facts in mine) for key in ("faster", "slower"))
+        said_of = f"faster {faster}, slower {slower}, no difference {len(mine) - faster - slower}"
+        lines.append(f"* over {name}: {said_of} of {len(mine)}; median ratio {short(middle, 3)}")
+    losses = [
+        [model, name, "" if facts.get("correct", True) else "its file is wrong", *spans(facts)]
+        for model, name, facts in pairs
+        if facts["slower"]
+    ]
+    lines += ["", "Measurably slower than:", ""] if losses else []
+    lines += table(["model", "file", "", *SPANS], losses) if losses else []
+    rows = [
+        [model, short(facts["ms"]), *spans(facts), "faster" if facts["faster"] else ""]
+        for model, name, facts in pairs
+        if name == "original"
+    ]
+    return [
+        *lines,
+        "",
+        "Over the original:",
+        "",
+        *table(["model", "original ms", *SPANS, ""], rows),
+    ]
+
+
+SPANS = ["ratio", "95 % interval", "same file twice"]
+
+
+def spans(facts: dict[str, Any]) -> list[str]:
+    """Return a ratio, its interval and the noise floor."""
+    ends = [" to ".join(short(end, 3) for end in facts[key]) for key in ("interval", "noise")]
+    return [short(facts["ratio"], 3), *ends]
 
 
 def node_tests(said: dict[str, Any]) -> Lines:
@@ -204,6 +231,11 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "pruning": ("Pruning", [pruning_summary.pruning]),
     "pruning_peers": ("Pruning by onnxsim and by Torch-Pruning", [pruning_summary.peers]),
     "composition": ("Pruning and quantizing", [pruning_summary.composition]),
+    "quantization": ("Quantizing, for ONNX Runtime", [quantized.quantization]),
+    "with_openvino": ("Quantizing, for OpenVINO", [quantized.openvino]),
+    "few_bits": ("Few bits, weight by weight", [quantized.few_bits]),
+    "recovery": ("Few bits, with and without recovery", [quantized.recovery]),
+    "portability": ("Int8 where sums saturate", [quantized.portability]),
     "node_tests": ("ONNX's backend node tests", [node_tests]),
     "startup": ("Start", [startup]),
     "difference": ("Graph difference", [difference]),

@@ -75,8 +75,9 @@ class OnOpenvino:
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": "1",
             "ENABLE_CPU_PINNING": "NO",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         }
+        if precision == "f32":  # as onnxopt's own target sets it
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
         self._compiled = core.compile_model(core.read_model(str(path)), "CPU", settings)
         self._request = self._compiled.create_infer_request()
         self._names = {port.any_name for port in self._compiled.inputs}
@@ -123,7 +124,10 @@ def make(name: str, folder: Path, nncf: Path) -> None:
         kind = "transformer" if name in TRANSFORMERS else "other"
         if not to.exists():
             arguments = [model, str(samples), str(to), preset, kind]
-            subprocess.run([str(nncf), "-c", BY_NNCF, *arguments], check=False, capture_output=True)
+            command = [str(nncf), "-c", BY_NNCF, *arguments]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            if done.returncode:
+                to.with_suffix(".error").write_text(done.stderr.strip()[-300:])
 
 
 def opened(name: str, folder: Path) -> dict[str, Callable[[], Any]]:
@@ -133,7 +137,7 @@ def opened(name: str, folder: Path) -> dict[str, Callable[[], Any]]:
     ports = [Port(i.name, i.shape, i.type) for i in on_onnxruntime(given).get_inputs()]
     report = json.loads((folder / "onnxopt.json").read_text())
     row = next((row for row in report["tried"] if row["scheme"] == report["chosen"]), {})
-    half = "bf16" if "bf16" in row.get("runs_with", "") else "f32"
+    half = next((name for name in ("bf16", "f16") if name in row.get("runs_with", "")), "f32")
     variants: dict[str, tuple[Path, str]] = {
         "openvino_f32": (given, "f32"),
         "openvino_bf16": (given, "bf16"),
@@ -163,6 +167,10 @@ def scored(name: str, folder: Path) -> dict[str, Any]:
             rows[which] = {"error": str(error)[-200:]}
         finally:
             scoring.session = plain
+    for preset in ("performance", "mixed"):
+        why = folder / f"nncf_{preset}.error"
+        if why.exists():
+            rows[f"nncf_{preset}"] = {"error": why.read_text()}
     rows["onnxopt"]["report"] = json.loads((folder / "onnxopt.json").read_text())
     return rows
 

@@ -1,0 +1,113 @@
+"""What results/SUMMARY.md says of quantizing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Lines = list[str]
+SETTINGS = ("threads_1", "threads_2", "threads_1_batch_8", "threads_2_batch_8")
+PEERS = ("static_best", "static_products", "static_default", "dynamic")
+
+
+def quantization(said: dict[str, Any]) -> Lines:
+    """Return metric and speed of the default beside ONNX Runtime's quantizers, a line a file."""
+    lines = [
+        "Times faster than the model given, at full optimization: one thread, two, batch 8 on one, "
+        "on two. The metric of a trained model is the corpus'; of an export with random weights it "
+        "is the signal over the error, in dB.",
+        "",
+        "| model | by | chosen | metric before | after | 1 thread | 2 | 1, batch 8 | 2, batch 8 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, rows in said["models"].items():
+        for which in ("onnxopt", *PEERS):
+            row = rows.get(which, {"error": "not made"})
+            chosen = row.get("report", {}).get("chosen", "")
+            before = rows["given"].get("metric", float("inf"))
+            metrics = [_number(before), _number(row.get("metric"))]
+            speeds = [_speed(row.get(setting)) for setting in SETTINGS]
+            note = f"failed: {row['error'][:60]}" if "error" in row else chosen
+            lines.append(f"| {' | '.join((name, which, note, *metrics, *speeds))} |")
+    foretold = [
+        (name, each["scheme"], each["confirmed"])
+        for name, rows in said["models"].items()
+        for each in rows.get("onnxopt", {}).get("report", {}).get("tried", ())
+        if each["confirmed"] is not None
+    ]
+    agree = sum(confirmed for *_, confirmed in foretold)
+    lines += ["", f"Integer kernels ran where they were foretold in {agree} of {len(foretold)}."]
+    return lines
+
+
+def openvino(said: dict[str, Any]) -> Lines:
+    """Return metric and speed of every variant in OpenVINO, a line a model."""
+    names = list(dict.fromkeys(which for rows in said["models"].values() for which in rows))
+    lines = [
+        "Metric, and times faster than the model given in ONNX Runtime, one thread.",
+        "",
+        f"| model | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+    for name, rows in said["models"].items():
+        cells = [
+            f"{_number(rows[which].get('metric'))}, {_number(rows[which].get('speed'), 2)}"
+            if which in rows
+            else "-"
+            for which in names
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def few_bits(said: dict[str, Any]) -> Lines:
+    """Return time, peak memory and size of a large model in few bits."""
+    lines = ["| model | scheme | s | peak MB | file, share of float |", "|---|---|---|---|---|"]
+    for name, rows in said["models"].items():
+        copies = [f"{seconds:.1f}" for seconds in rows["given"]["copy_s"]]
+        lines.append(f"| {name} | copied, before each | {', '.join(copies)} | - | 1 |")
+        for scheme, row in rows.items():
+            if scheme != "given" and "error" not in row:
+                cells = (f"{row['seconds']:.1f}", f"{row['peak_mb']:.0f}", f"{row['share']:.4f}")
+                lines.append(f"| {name} | {scheme} | {' | '.join(cells)} |")
+    return lines
+
+
+def recovery(said: dict[str, Any]) -> Lines:
+    """Return metrics of narrow weights with and without each recovery pass."""
+    lines = []
+    for name, rows in said["models"].items():
+        passes = list(next(row for form, row in rows.items() if form != "given"))
+        lines += [
+            f"{name}, {rows['given']['metric']:.4f} in float:",
+            "",
+            f"| weights | file, share of float | {' | '.join(passes)} |",
+            f"|---|---|{'---|' * len(passes)}",
+        ]
+        for form, row in rows.items():
+            if form == "given":
+                continue
+            share = next(iter(row.values()))["bytes"] / rows["given"]["bytes"]
+            cells = [_number(row.get(which, {}).get("metric")) for which in passes]
+            lines.append(f"| {form} | {share:.3f} | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
+def portability(said: dict[str, Any]) -> Lines:
+    """Return metrics here and where sums saturate."""
+    lines = ["| model | float | scheme | here | without VNNI |", "|---|---|---|---|---|"]
+    for name, rows in said["models"].items():
+        for scheme, row in rows.items():
+            if isinstance(row, dict) and "without_vnni" in row:
+                cells = (rows["given"]["here"], row["here"], row["without_vnni"])
+                given, here, there = map(_number, cells)
+                lines.append(f"| {name} | {given} | {scheme} | {here} | {there} |")
+    return lines
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _speed(found: dict[str, float] | None) -> str:
+    return "-" if found is None or "speed" not in found else f"{found['speed']:.2f}"
