@@ -17,6 +17,7 @@ from typing import Any
 
 from common import corpus_folder, write_results
 from export_networks import run_limited
+from quantization import corpus, feeds_of
 
 CORPUS = (
     "cifar10_resnet20",
@@ -29,20 +30,12 @@ MODULES = ("unet", "lstm", "shufflenet")
 SAMPLES = 128
 
 
-def corpus() -> Any:
-    """Import the corpus' own evaluation."""
-    sys.path.insert(0, str(corpus_folder()))
-    import evaluate  # type: ignore[import-not-found]
-
-    return evaluate
-
-
 def corpus_samples(name: str) -> Any:
-    """Return feeds of a corpus entry that are not scored, with labels where it keeps such."""
+    """Return feeds of a corpus entry with labels where it keeps such; not scored but detectors'."""
     from onnxopt.samples import Sample, Samples
 
     scoring = corpus()
-    feeds = list(itertools.islice(scoring.calibration_batches(name, SAMPLES), SAMPLES))
+    feeds = list(itertools.islice(feeds_of(name), SAMPLES))
     entry = scoring.manifest()[name]
     if entry["evaluator"] != "npz_top1":
         return Samples.of(feeds)

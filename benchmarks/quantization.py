@@ -287,6 +287,7 @@ def time(model: Model, rows: dict[str, Any], threads: list[int], budget: float) 
     import onnxopt as library
     from onnxopt.errors import OnnxoptError
 
+    rows.setdefault("given", {"bytes": model.path.stat().st_size})
     files = {
         w: model.folder / f"{w}.onnx" for w in MAKERS if "error" not in rows.get(w, {"error": 0})
     }

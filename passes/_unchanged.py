@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ def unchanged(model: ir.Model, to: int) -> bool:
     return not asked or _same(list(asked.values()), old, to)
 
 
+@functools.cache
 def _defined(op_type: str, version: int) -> int:
     """Return the version in which an operator was last defined; 0 where there is none."""
     try:

@@ -9,6 +9,9 @@ from onnxopt import catalogue
 from onnxopt.costs.count import NodeCost
 from onnxopt.quantization.coverage import on_integers
 
+_SIGNS = frozenset(("DequantizeLinear", "DynamicQuantizeLinear"))
+"""Operators that a quantized model has one of."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Foretold:
@@ -26,9 +29,9 @@ class Foretold:
 def foretold(rows: Sequence[NodeCost]) -> tuple[Foretold, ...]:
     """Return what each target with integer kernels makes of the nodes of a model.
 
-    None where nothing is dequantized: then the answer is the same for all.
+    None where nothing is quantized: then the answer is the same for all.
     """
-    if not any(row.node.op_type == "DequantizeLinear" for row in rows):
+    if not any(row.node.op_type in _SIGNS for row in rows):
         return ()
     found = []
     for target in catalogue.targets():

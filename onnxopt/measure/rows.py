@@ -14,6 +14,7 @@ from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
 from onnxopt.measure.report import Row
+from onnxopt.measure.text import time_text
 from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
 from onnxopt.spec import write_options
 
@@ -135,7 +136,11 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
     if first is None or again.ratio is None:
         text = "measured again as the best, which was not finished: nothing is claimed"
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
+    beside = _measured(final.baseline, reading).median
     said = f"{again.verdict}; measured again as the best, after {first.exp().value:.3f}"
+    if again.median is not None and beside is not None:
+        medians = (time_text(each.value) for each in (again.median, beside))
+        said += ": {} beside {}".format(*medians)
     return dataclasses.replace(again, error=error, chosen=first.exp(), verdict=said)
 
 

@@ -17,6 +17,10 @@ _COPY = re.compile(r"_token_\d+$|(/WithoutBiases)?(/DequantizationMultiply)?(_or
 place, or behind that of a graph output."""
 
 
+_DYNAMIC = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+"""What ONNX Runtime makes of a product on integers and of what surrounds it."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Coverage:
     """Products with constant weights, by whether they compute on integers: names of nodes."""
@@ -36,7 +40,8 @@ def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:
     """Read off a QDQ model which products the target computes on integers.
 
     A product does where its data and its weight are dequantized, its bias, if it has one, is in
-    integers, and its output is quantized where the kernel needs that.
+    integers, and its output is quantized where the kernel needs that; and one that is written on
+    integers, with scales found in every run.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
     outputs: dict[str, str] = {}
@@ -52,6 +57,8 @@ def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:
 
 def on_integers(node: ir.Node, kernels: IntegerKernels) -> bool | None:
     """Foretell whether a target computes a node on integers; None where it is no such product."""
+    if node.op_type == "MatMulInteger" and not node.domain and kernels.dynamic:
+        return True if graph.tensor(node.inputs[1]) is not None else None
     row = None if node.domain else kernels.rows.get(node.op_type)
     if row is None or row.role is not Role.PRODUCT or not _weighted(node):
         return None
@@ -80,7 +87,8 @@ def _one_of(kernel: str, patterns: frozenset[str]) -> bool:
 def integer_operators(kernels: IntegerKernels) -> frozenset[str]:
     """Return what the target calls its integer products."""
     rows = [row for row in kernels.rows.values() if row.role is Role.PRODUCT]
-    return frozenset(name for row in rows for name in row.becomes)
+    dynamic = _DYNAMIC if kernels.dynamic else ()
+    return frozenset((*dynamic, *(name for row in rows for name in row.becomes)))
 
 
 def _weighted(node: ir.Node) -> bool:

@@ -15,7 +15,7 @@ from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
 from onnxopt.verify import Verify
 from tests.contract.corpus.build import normal
-from tests.quantization.tools import EXACT, VNNI, Array, ran, read, sqnr
+from tests.quantization.tools import EXACT, VNNI, Array, coverage, ran, read, sqnr
 
 WEIGHTS: dict[str, Array] = {
     "w": normal(64, 96) / 8,
@@ -67,6 +67,9 @@ def test_dynamic_products_run_as_one_operator_each(text: str, tmp_path: Path) ->
     assert sum(operator in integer for operator in operators) == 2
     assert integer.isdisjoint({"Add", "Cast", "Gemm", "MatMul"} & set(operators))
     assert [value.name for value in made.graph.outputs] == (["y"] if text is ROWS else ["y", "z"])
+    expected, found = coverage(made, tmp_path)
+    assert len(expected.integer) == 2
+    assert found == expected
 
 
 def test_products_that_read_one_value_quantize_it_once() -> None:
