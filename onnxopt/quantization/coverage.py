@@ -6,6 +6,7 @@ import dataclasses
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import onnx_ir as ir
 
@@ -30,10 +31,25 @@ class Coverage:
     outputs: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
     """The same nodes by the names of their outputs, which some runtimes know them by."""
 
-    def share(self, macs: Mapping[str, int]) -> float | None:
-        """Return the integers' share of the multiply-adds; None where none are known."""
-        total = sum(macs.get(name, 0) for name in self.integer | self.floating)
-        return sum(macs.get(name, 0) for name in self.integer) / total if total else None
+
+class Counted(Protocol):
+    """A node and its multiply-adds, a number where its shapes are known."""
+
+    @property
+    def node(self) -> ir.Node:
+        """The node."""
+
+    @property
+    def macs(self) -> object:
+        """Its multiply-adds."""
+
+
+def share_of(rows: Iterable[Counted], kernels: IntegerKernels) -> float | None:
+    """Return the share of the products' multiply-adds on integers; None where none are known."""
+    pairs = [(row.macs, on_integers(row.node, kernels)) for row in rows]
+    known = [(macs, on) for macs, on in pairs if on is not None and isinstance(macs, int)]
+    total = sum(macs for macs, _ in known)
+    return sum(macs for macs, on in known if on) / total if total else None
 
 
 def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:

@@ -228,11 +228,11 @@ class Attempt:
     ) -> tuple[Outcome, Tried]:
         """Run the scheme's further passes on an outcome's layers, where that is clearly better.
 
-        They look at what becomes of those layers and of no other, so each outcome has its own.
+        They are told to leave what the outcome leaves, so that they plan as it was planned.
         """
-        only = tuple(map(literal, outcome.built.layers))
+        skip = (*self.skip, *outcome.skip)
         for more in self.scheme.then:
-            steps = (_narrowed(step, only, ()) for step in Pipeline.parse(more).steps)
+            steps = (_narrowed(step, self.only, skip) for step in Pipeline.parse(more).steps)
             first = _joined(outcome.first, str(Pipeline(tuple(steps))))
             built = self.build(ready.model, skip=outcome.skip, first=first, then=outcome.then)
             loss = self.loss(built)

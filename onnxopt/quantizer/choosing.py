@@ -30,11 +30,14 @@ class Choosing:
             if not fit:
                 return FLOAT, "nothing that was tried keeps the outputs"
             return fit[0].scheme, "the first that keeps the outputs; nothing was measured"
-        timed = [row for row in fit if row.latency is not None and row.latency.high < 1]
+        told = [row for row in fit if row.latency is not None and row.outcome != "unknown"]
+        timed = [row for row in told if row.latency is not None and row.latency.high < 1]
         plain = next((row for row in self.tried if row.scheme == FLOAT), None)
         best = min(timed, key=lambda row: row.latency.value if row.latency else 1.0, default=None)
         own = None if plain is None else plain.latency
         if best is None or best.latency is None:
+            if len(told) < len(fit):
+                return FLOAT, "what is faster could not be told: measure on a quieter machine"
             if own is not None and own.low > 1:
                 return GIVEN, "all else is slower, the optimized float model too"
             return FLOAT, "nothing that was tried is faster than the model given"
@@ -50,7 +53,8 @@ class Choosing:
         """
         row = next(row for row in self.tried if row.scheme != FLOAT)
         if row.scheme not in self.built:
-            return FLOAT, row.refused or "nothing was quantized", ""
+            why = f"{row.scheme}: {row.refused or 'nothing was quantized'}"
+            return FLOAT, why, f"{why}; the result is the float model"
         if row.refused and bits >= LEAST_BITS:
             return FLOAT, f"{row.scheme} is not handed back: {row.refused}", ""
         warning = ""

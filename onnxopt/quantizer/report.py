@@ -108,6 +108,8 @@ class Tried:
     """Where it was asked for."""
     latency: Estimate | None = None
     """Over that of the model given."""
+    outcome: str | None = None
+    """What the measurement came to: faster, slower, same, or unknown where nothing can be told."""
     verdict: str = ""
     refused: str | None = None
     """Why it cannot be handed back."""
@@ -195,6 +197,7 @@ class QuantizeReport:
         paper.line()
         for row in self.tried:
             if row.sensitivity:
+                paper.line(f"{row.scheme}, one layer at a time:")
                 head = ["layer alone", "signal", "saves", "now"]
                 paper.table([head, *(each.cells() for each in row.sensitivity[:SHOWN])])
                 if len(row.sensitivity) > SHOWN:

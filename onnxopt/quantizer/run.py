@@ -17,7 +17,7 @@ from onnxopt.errors import BackendError, UsageError
 from onnxopt.feeds import sizes_of
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
-from onnxopt.quantization.coverage import foretold, integer_operators, seen
+from onnxopt.quantization.coverage import foretold, integer_operators, seen, share_of
 from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
 from onnxopt.quantizer.budgeted import Budgeted
 from onnxopt.quantizer.choosing import FLOAT, GIVEN, Choosing
@@ -355,7 +355,8 @@ class _Quantization:
             progress=self._request.progress,
         )
         for name, row in found.rows.items():
-            rows[name].latency, rows[name].verdict = row.ratio, row.verdict or (row.error or "")
+            rows[name].latency, rows[name].outcome = row.ratio, row.outcome
+            rows[name].verdict = row.verdict or (row.error or "")
         self._warnings += found.warnings
 
     def _fits(self, row: Tried) -> bool:
@@ -374,8 +375,7 @@ class _Quantization:
         if kernels is None or expected is None or not expected.integer:
             return
         costs = Costs.of(built.model, sizes_of(built.model, split.held(1)[0]))
-        macs = {row.name: row.macs for row in costs.rows if isinstance(row.macs, int)}
-        tried.integer_share = expected.share(macs)
+        tried.integer_share = share_of(costs.rows, kernels)
         if self._absent is not None:
             return
         try:
