@@ -97,8 +97,16 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
     if optimized is not None and optimized.outcome != "slower":
         if not optimized.verdict:
             return OPTIMIZED, "it computes the same as the exported one; nothing was measured"
+        if optimized.outcome == "unknown":
+            told = f"which is faster could not be told ({optimized.verdict})"
+            return OPTIMIZED, f"it computes the same as the exported one; {told}"
         return OPTIMIZED, f"not slower than the exported one: {optimized.verdict}"
     return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
+
+
+def decided(found: Result) -> bool:
+    """Return whether a measurement told of every candidate whether it is faster."""
+    return all(row["outcome"] != "unknown" for row in found["rows"].values())
 
 
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:

@@ -9,7 +9,10 @@ from onnxopt.render import bytes_text
 
 def page_of(report: DeployReport) -> Page:
     """Put a deployment on a page: the choice, speed, exactness, what was changed, how to repeat."""
-    page = Page(f"{report.source}, ready to run", f"On {report.host}, {report.seconds:.0f} s.")
+    page = Page(
+        f"{report.model}, ready to run",
+        f"Made of {report.source} on {report.host}, {report.seconds:.0f} s.",
+    )
     first = report.candidates[0]
     best = next(each for each in report.candidates if each.label == report.chosen)
     tiles = [("to deploy", report.chosen, report.why)]

@@ -13,17 +13,19 @@ import onnx_ir as ir
 from onnxopt import __version__, catalogue, exporter, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
 from onnxopt.comparison.report import Limits
-from onnxopt.deployer.choice import best_of, left_behind, timed, way_of, ways_to_open, with_times
+from onnxopt.deployer.choice import (
+    best_of,
+    decided,
+    left_behind,
+    timed,
+    way_of,
+    ways_to_open,
+    with_times,
+)
 from onnxopt.deployer.commands import Commands, export_command
 from onnxopt.deployer.exactness import compared
 from onnxopt.deployer.held import Held
-from onnxopt.deployer.report import (
-    EXPORTED,
-    OPTIMIZED,
-    QUANTIZED,
-    Candidate,
-    DeployReport,
-)
+from onnxopt.deployer.report import EXPORTED, OPTIMIZED, QUANTIZED, Candidate, DeployReport
 from onnxopt.deployer.stages import Result, Stages, file_hash, files_hash, keep_apart, samples_hash
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.exporter.notation import Axes
@@ -232,6 +234,7 @@ class _Deployment:
         self._warnings += found["warnings"]
         if found["chosen"] not in (FLOAT, GIVEN):
             self._files[QUANTIZED] = path
+            self._notes += [f"quantized is {found['chosen']}", *found["layers"]]
             self._target_of[QUANTIZED] = found["runs_with"] or self._request.target
             words: list[object] = [self._files[EXPORTED], "-o", path]
             words += ["--scheme", found["chosen"]] if found["chosen"] in SCHEMES else []
@@ -264,6 +267,7 @@ class _Deployment:
         taken = next((row for row in report.tried if row.scheme == report.chosen), None)
         return {
             "chosen": report.chosen,
+            "layers": [] if taken is None else list(taken.kept()),
             "runs_with": "" if taken is None else taken.runs_with,
             "budget": budget is not None,
             "refused": refused,
@@ -337,6 +341,7 @@ class _Deployment:
                 (self._request.budget_s, self._request.seed),
                 self._request.progress,
             ),
+            keeps=decided,
         )
         self._warnings += found["warnings"]
         words: list[object] = list(files.values())

@@ -39,11 +39,17 @@ class Stages:
         self.reused: list[str] = []
 
     def do(
-        self, name: str, key: Iterable[object], make: Callable[[], Result], *files: Path
+        self,
+        name: str,
+        key: Iterable[object],
+        make: Callable[[], Result],
+        *files: Path,
+        keeps: Callable[[Result], bool] = lambda _: True,
     ) -> Result:
         """Return what ``make`` returns, or returned when it was made from the same.
 
-        ``files`` are what it writes; where one of them is gone or another, it is made again.
+        ``files`` are what it writes; where one of them is gone or another, it is made again. What
+        ``keeps`` says no to is not remembered.
         """
         digest = digest_of(key)
         kept = self._kept.get(name)
@@ -51,6 +57,8 @@ class Stages:
             self.reused.append(name)
             return dict(kept["result"])
         result = make()
+        if not keeps(result):
+            return result
         self._kept[name] = {"key": digest, "files": _hashes(files), "result": dict(result)}
         data = json.dumps(self._kept, indent=1).encode()
 

@@ -134,20 +134,24 @@ class Tried:
             "-" if self.latency is None else f"{self.latency.value:.3f}",
         ]
 
-    def remarks(self) -> Iterator[str]:
-        """Yield what is to be said of it beside its figures."""
+    def kept(self) -> Iterator[str]:
+        """Yield which layers stay in float, and why."""
         if self.in_float:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.in_float.items())[:NAMED]]
             kept = _some(shown, len(self.in_float))
             yield f"{self.scheme}: back in float, for they cost most: {kept}"
+        if self.slower:
+            kept = _some(self.slower[:NAMED], len(self.slower))
+            yield f"{self.scheme}: faster in float: {kept}"
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what is to be said of it beside its figures."""
+        yield from self.kept()
         if self.loudest:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.loudest.items())[:NAMED]]
             yield f"{self.scheme}: what costs most alone: {_some(shown, len(self.loudest))}"
         if self.drop is not None:
             yield f"{self.scheme}: {self.metric} falls by {self.drop:.4g}"
-        if self.slower:
-            kept = _some(self.slower[:NAMED], len(self.slower))
-            yield f"{self.scheme}: faster in float: {kept}"
         if self.confirmed is False:
             yield f"{self.scheme}: other layers ran on integers than was foretold"
         if self.portability is not None and self.sqnr_db is not None:

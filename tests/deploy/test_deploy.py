@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 import onnxopt
-from onnxopt.deployer.choice import best_of, left_behind, way_of
+from onnxopt.deployer.choice import best_of, decided, left_behind, way_of
 from onnxopt.deployer.report import Candidate
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
 from onnxopt.errors import ModelError, UsageError
@@ -245,3 +245,11 @@ def test_a_damaged_record_of_stages(tmp_path: Path) -> None:
         Stages(tmp_path)
     with pytest.raises(UsageError, match="cannot be a folder"):
         Stages(tmp_path / "stages.json")
+
+
+def test_what_told_nothing_is_done_again(tmp_path: Path) -> None:
+    rows = {"optimized": {"outcome": "unknown"}, "exported": {"outcome": None}}
+    Stages(tmp_path).do("bench", [1], lambda: {"rows": rows}, keeps=decided)
+    told = {"rows": {"optimized": {"outcome": "same"}}}
+    assert Stages(tmp_path).do("bench", [1], lambda: told, keeps=decided) == told
+    assert Stages(tmp_path).do("bench", [1], dict, keeps=decided) == told
