@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from onnxopt.exporter import ExportReport
+from onnxopt.cli import outcome
 
 
 def export(
@@ -70,17 +68,4 @@ def export(
         model, report = run(spec, request)
         show(1.0, "saving")
         save(model, output, external_data=external_data)
-    _show(report, output, as_json=as_json)
-
-
-def _show(report: ExportReport, output: Path, *, as_json: bool) -> None:
-    if as_json:
-        from onnxopt.plain import json_text
-
-        typer.echo(json_text(report.to_dict()))
-        return
-    from onnxopt.render import Paper
-
-    paper = Paper(sys.stdout)
-    report.render(paper)
-    paper.line(f"{report.source} -> {output}, {report.seconds:.1f} s")
+    outcome.show(report, report.source, output, as_json=as_json)

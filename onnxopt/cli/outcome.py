@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 class Report(Protocol):
     """A report on how a model was made."""
 
-    warnings: list[str]
-    seconds: float
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
 
     def render(self, paper: Paper) -> None:
         """Write it for people."""
+
+
+class PagedReport(Report, Protocol):
+    """One with warnings, which can stand on a page."""
+
+    warnings: list[str]
 
     def to_page(self) -> Page:
         """Put it on a page."""
@@ -37,12 +44,8 @@ def check_page(html: Path | None) -> None:
         check(html)
 
 
-def tell(report: Report, model: Path, output: Path, html: Path | None, *, as_json: bool) -> None:
-    """Print warnings to standard error, and the report as text or JSON; write its page."""
-    for warning in report.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    if html is not None:
-        report.to_page().save(html)
+def show(report: Report, source: object, output: Path, *, as_json: bool) -> None:
+    """Print the report as text or JSON."""
     if as_json:
         from onnxopt.plain import json_text
 
@@ -52,4 +55,15 @@ def tell(report: Report, model: Path, output: Path, html: Path | None, *, as_jso
 
     paper = Paper(sys.stdout)
     report.render(paper)
-    paper.line(f"{model} -> {output}, {report.seconds:.1f} s")
+    paper.line(f"{source} -> {output}, {report.seconds:.1f} s")
+
+
+def tell(
+    report: PagedReport, model: Path, output: Path, html: Path | None, *, as_json: bool
+) -> None:
+    """Print warnings to standard error and the report as text or JSON; write its page."""
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if html is not None:
+        report.to_page().save(html)
+    show(report, model, output, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -226,7 +227,8 @@ class _Deployment:
         try:
             asked = (self._request.measure, self._request.metrics, self._request.max_drop)
             key = self._key("quantize", *asked, *self._effort())
-            found = self._stages.do("quantize", key, lambda: self._try(path), path)
+            told = operator.itemgetter("told")
+            found = self._stages.do("quantize", key, lambda: self._try(path), path, keeps=told)
         except (BackendError, ModelError) as error:
             self._rolled_back.append(f"quantization: {error}")
             return
@@ -267,6 +269,7 @@ class _Deployment:
         taken = next((row for row in report.tried if row.scheme == report.chosen), None)
         return {
             "chosen": report.chosen,
+            "told": report.chosen != FLOAT or all(r.outcome != "unknown" for r in report.tried),
             "layers": [] if taken is None else list(taken.kept()),
             "runs_with": "" if taken is None else taken.runs_with,
             "budget": budget is not None,
@@ -330,7 +333,7 @@ class _Deployment:
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
         hashes = map(file_hash, files.values())
         named = {label: self._target_of.get(label, self._request.target) for label in files}
-        key = self._key("bench", *hashes, *named.values(), self._host(), *self._effort())
+        key = self._key("bench", *hashes, *named.values(), str(Host.here()), *self._effort())
         found = self._stages.do(
             "bench",
             key,
@@ -351,9 +354,6 @@ class _Deployment:
         self._commands.add("bench", *words, "--budget", f"{self._request.budget_s:g}s")
         return with_times(candidates, found["rows"])
 
-    def _host(self) -> str:
-        return str(Host.here())
-
     def _way(self, chosen: str) -> tuple[str, str]:
         """Return how to open a session on the chosen file."""
         target = self._target_of.get(chosen, self._request.target)
@@ -364,7 +364,7 @@ class _Deployment:
         path = self._files[chosen]
         found = self._stages.do(
             "session",
-            self._key("session", file_hash(path), tuple(ways), self._host(), *self._effort()),
+            self._key("session", file_hash(path), tuple(ways), str(Host.here()), *self._effort()),
             lambda: timed(
                 dict.fromkeys(ways, path),
                 ways,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,10 +132,7 @@ class Attempt:
         context = dataclasses.replace(self.context, gate=gate)
         steps = Pipeline.parse(_joined(first, str(self.steps(only, skip)), then))
         steps.run(model, context, [Verify()])
-        quantizing = {
-            step.name for step in steps.steps if isinstance(step, Pass) and step.quantizes
-        }
-        found = [site.value for site in gate.applied if site.rule in quantizing]
+        found = [site.value for site in gate.applied if site.rule in steps.quantizing]
         self.finish.run(model, context)
         return Built(model=model, layers=tuple(dict.fromkeys(found)))
 
@@ -325,24 +323,26 @@ class Attempt:
 
     def alone(self, ready: ir.Model, layers: Sequence[str], memory: Memory) -> Mapping[str, float]:
         """Return the noise of every layer quantized alone, over the signal of the outputs."""
+        whole = functools.cache(lambda: self.loss(self.build(ready), count=TRACED_ON).noise)
         for at, name in enumerate(layers):
             if name not in memory.noise:
                 self.context.progress("finding what costs most", at, len(layers))
-                memory.noisy(name, min(self._alone(ready, layers, name), _DEAFENING))
+                memory.noisy(name, min(self._alone(ready, layers, name, whole), _DEAFENING))
         return {name: memory.noise[name] for name in layers}
 
-    def _alone(self, ready: ir.Model, layers: Sequence[str], name: str) -> float:
+    def _alone(
+        self, ready: ir.Model, layers: Sequence[str], name: str, whole: Callable[[], float]
+    ) -> float:
         """Return the noise of one layer.
 
-        Of one that is only quantized between others: what is gone without it.
+        Of one that is only quantized between others: what of the ``whole`` is gone without it.
         """
         others = tuple(literal(other) for other in layers if other != name)
         single = self.build(ready, skip=others)
         if single.layers:
             return self.loss(single, count=TRACED_ON).noise
-        whole = self.loss(self.build(ready), count=TRACED_ON).noise
         rest = self.loss(self.build(ready, skip=(literal(name),)), count=TRACED_ON).noise
-        return max(whole - rest, 0.0) if math.isfinite(whole) and math.isfinite(rest) else 0.0
+        return max(whole() - rest, 0.0) if math.isfinite(whole()) and math.isfinite(rest) else 0.0
 
 
 def sensitivity(

@@ -26,24 +26,35 @@ class Choosing:
     def best(self) -> tuple[str, str]:
         """Return the fastest that keeps the outputs, and why; nothing slower than was given."""
         fit = [row for row in self.tried if row.scheme in self.built and not row.refused]
+        if not fit and not self._slow_float():
+            return FLOAT, "nothing that was tried keeps the outputs"
+        if any(row.interrupted for row in self.tried):
+            return fit[0].scheme, "the best until the search was interrupted"
         if not self.measured:
-            if not fit:
-                return FLOAT, "nothing that was tried keeps the outputs"
             return fit[0].scheme, "the first that keeps the outputs; nothing was measured"
-        told = [row for row in fit if row.latency is not None and row.outcome != "unknown"]
-        timed = [row for row in told if row.latency is not None and row.latency.high < 1]
-        plain = next((row for row in self.tried if row.scheme == FLOAT), None)
-        best = min(timed, key=lambda row: row.latency.value if row.latency else 1.0, default=None)
-        own = None if plain is None else plain.latency
-        if best is None or best.latency is None:
-            if len(told) < len(fit):
-                return FLOAT, "what is faster could not be told: measure on a quieter machine"
-            if own is not None and own.low > 1:
-                return GIVEN, "all else is slower, the optimized float model too"
+        told = [row for row in fit if row.outcome != "unknown"]
+        timed = {row.scheme: row.latency for row in told if row.latency and row.latency.high < 1}
+        best = min(timed, key=lambda scheme: timed[scheme].value, default=None)
+        if best is None and self._slow_float():
+            return GIVEN, "all else is slower, the optimized float model too"
+        if best is None and len(told) < len(fit):
+            return FLOAT, "what is faster could not be told: measure longer, on a quieter machine"
+        if best is None:
             return FLOAT, "nothing that was tried is faster than the model given"
-        if own is not None and own.value <= best.latency.value:
+        own = self._float()
+        if own is not None and own.latency and own.latency.value <= timed[best].value:
             return FLOAT, "the optimized model is the fastest as it is"
-        return best.scheme, "the fastest that keeps the outputs"
+        return best, "the fastest that keeps the outputs"
+
+    def _float(self) -> Tried | None:
+        return next((row for row in self.tried if row.scheme == FLOAT), None)
+
+    def _slow_float(self) -> bool:
+        """Return whether the optimized float model was found to be slower than the one given."""
+        row = self._float()
+        if row is None or row.latency is None or row.outcome == "unknown":
+            return False
+        return row.latency.low > 1
 
     def asked_for(self, bits: int) -> tuple[str, str, str]:
         """Return the scheme that was asked for by name, why, and a warning.

@@ -214,6 +214,8 @@ class _Quantization:
 
     def _plain(self, model: ir.Model) -> ir.Model:
         """Return the optimized model in the form that floats are computed in fastest, verified."""
+        if not any(name in self._target.pipeline for name in floats.FORMS):
+            return model
         tail = floats.last_passes(self._target, floats.FORMS)
         request = lossless.Request(target=self._target.name, pipeline=tail, seed=self._request.seed)
         return lossless.run(model, request)[0]

@@ -25,9 +25,11 @@ from tests.quantization.test_static import CHAIN, FILTER, MATRICES
 from tests.quantization.tools import Array
 
 
-def row_of(scheme: str, value: float, refused: str | None = None) -> Tried:
+def row_of(
+    scheme: str, value: float, refused: str | None = None, outcome: str | None = None
+) -> Tried:
     latency = Estimate(value, value - 0.05, value + 0.05)
-    return Tried(scheme=scheme, latency=latency, refused=refused)
+    return Tried(scheme=scheme, latency=latency, refused=refused, outcome=outcome)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,10 @@ def row_of(scheme: str, value: float, refused: str | None = None) -> Tried:
         ([row_of("float", 1.2), row_of("int8", 1.2)], "given"),
         ([row_of("float", 1.2)], "given"),
         ([row_of("float", 1.2), row_of("int8", 0.9)], "int8"),
+        ([row_of("float", 1.0), row_of("int8", 0.5, outcome="unknown")], "float"),
+        ([row_of("float", 1.2), row_of("int8", 0.5, outcome="unknown")], "given"),
+        ([row_of("float", 1.2, outcome="unknown"), row_of("int8", 1.2)], "float"),
+        ([Tried(scheme="int8", interrupted=True)], "int8"),
     ],
 )
 def test_nothing_slower_than_the_model_given_is_taken(rows: list[Tried], chosen: str) -> None:
