@@ -58,7 +58,10 @@ def _extreme(kind: Literal["max", "min"], sizes: Iterable[Size]) -> Size:
         atom = size.atom() if isinstance(size, Dim) else None
         pool.extend(atom.args if atom is not None and atom.kind == kind else (size,))
     kept: list[Size] = []
-    for size in dict.fromkeys(pool):
+    # in an order of their own: of sizes that are provably equal, the same one stays in any order
+    for size in sorted(
+        dict.fromkeys(pool), key=lambda each: (isinstance(each, Dim), to_text(each))
+    ):
         if any(_beats(kind, other, size) for other in kept):
             continue
         kept = [other for other in kept if not _beats(kind, size, other)] + [size]

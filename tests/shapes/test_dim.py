@@ -118,6 +118,12 @@ def test_laws_of_arithmetic_hold_as_equality(a: Pair, b: Pair, c: Pair) -> None:
 H, S = symbol("h"), symbol("s")
 
 
+@pytest.mark.parametrize("extreme", [maximum, minimum])
+def test_of_sizes_that_are_equal_the_same_one_stays(extreme: Callable[..., Size]) -> None:
+    nothing = floor_div(minimum(S, 1), 2)
+    assert extreme(0, nothing) == extreme(nothing, 0) == 0
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [
