@@ -258,7 +258,10 @@ def make(model: Model, which: str, rows: dict[str, Any]) -> None:
     """Make one file where it is not there yet."""
     to = model.folder / f"{which}.onnx"
     samples = model.samples
-    why = None if to.exists() else make_in_process(which, model.path, to, samples)
+    why = None
+    if not to.exists():  # what is known of an earlier one is not true of this one
+        rows[which] = {}
+        why = make_in_process(which, model.path, to, samples)
     row = rows.setdefault(which, {})
     row.pop("error", None)
     if why is not None:

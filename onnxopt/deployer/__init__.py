@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onnxopt.deployer.report import DeployReport
-from onnxopt.deployer.run import Request, run
+from onnxopt.deployer.request import Request
+from onnxopt.deployer.run import run
 
 __all__ = ["DeployReport", "Request", "run"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from onnxopt import catalogue
-from onnxopt.deployer.report import EXPORTED, OPTIMIZED, Candidate
+from onnxopt.deployer.report import OPTIMIZED, Candidate
 from onnxopt.deployer.stages import Result
 from onnxopt.measure import BenchReport, Effort, Variant, bench
 from onnxopt.measure.run import Progress
@@ -50,9 +50,10 @@ def _plain(found: BenchReport) -> Result:
             "ratio": ratio,
             "outcome": row.outcome,
             "verdict": row.verdict,
+            "again": row.again,
             "refused": row.error,
         }
-    return {"rows": rows, "warnings": list(found.warnings)}
+    return {"rows": rows, "unsteady": [*found.warnings, *found.notes]}
 
 
 def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> list[Candidate]:
@@ -72,6 +73,7 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
                 ratio=ratio,
                 outcome=row["outcome"],
                 verdict=row["verdict"],
+                remarks=(*each.remarks, row["again"]) if row["again"] else each.remarks,
                 refused=refused,
             )
         )
@@ -81,10 +83,10 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
 def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
     """Return what to deploy and why.
 
-    The fastest that is measurably faster than the exported model, the quantized one only where its
-    interval lies below what the optimized one takes; without any, the optimized model, unless it is
-    slower.
+    The fastest that is measurably faster than the first, the quantized one only where its interval
+    lies below what the optimized one takes; without any, the optimized model, unless it is slower.
     """
+    first = candidates[0].label
     fit = [each for each in candidates[1:] if each.refused is None]
     faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
     if faster:
@@ -92,16 +94,16 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[str, str]:
         exact = next((each for each in faster if each.label == OPTIMIZED), best)
         if best is not exact and best.ratio is not None and best.ratio[2] >= _taken(exact):
             best = exact
-        return best.label, f"the fastest that keeps the outputs: {best.verdict}"
+        return best.label, f"the fastest within bounds; against the {first} one {best.verdict}"
     optimized = next((each for each in fit if each.label == OPTIMIZED), None)
     if optimized is not None and optimized.outcome != "slower":
+        same = f"which computes the same as the {first} one"
         if not optimized.verdict:
-            return OPTIMIZED, "it computes the same as the exported one; nothing was measured"
+            return OPTIMIZED, f"{same}; nothing was measured"
         if optimized.outcome == "unknown":
-            told = f"which is faster could not be told ({optimized.verdict})"
-            return OPTIMIZED, f"it computes the same as the exported one; {told}"
-        return OPTIMIZED, f"not slower than the exported one: {optimized.verdict}"
-    return EXPORTED, "nothing that was tried is as fast and keeps the outputs"
+            return OPTIMIZED, f"{same}; which is faster could not be told ({optimized.verdict})"
+        return OPTIMIZED, f"{same} and is not slower: {optimized.verdict}"
+    return first, "for nothing that was tried is as fast and within bounds"
 
 
 def decided(found: Result) -> bool:
@@ -111,11 +113,17 @@ def decided(found: Result) -> bool:
 
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:
     """Say of each file that was made and is not deployed why it is not."""
+    taken = next(each for each in candidates if each.label == chosen)
     found = []
     for each in candidates[1:]:
-        if each.label != chosen:
-            unsure = "" if measured else "whether it is faster was not measured"
-            found.append(f"{each.label}: {each.refused or each.verdict or unsure}".rstrip(": "))
+        if each.label == chosen:
+            continue
+        why = each.refused or each.verdict
+        if not each.refused and each.outcome == "faster":
+            surely = "less than" if _taken(taken) < _taken(each) else "not surely more than"
+            why = f"{why}; {surely} the {chosen} one gains"
+        unsure = "" if measured else "whether it is faster was not measured"
+        found.append(f"{each.name}: {why or unsure}".rstrip(": "))
     return found
 
 
@@ -123,27 +131,39 @@ def _taken(each: Candidate) -> float:
     return 1.0 if each.ratio is None else each.ratio[0]
 
 
-def ways_to_open(target: str, cores: int) -> dict[str, Backend]:
+class Way(NamedTuple):
+    """A way to open a session."""
+
+    backend: Backend
+    means: str
+
+
+_CHANGES: tuple[tuple[str, object, str], ...] = (
+    ("threads", 1, "one thread"),
+    ("spinning", False, "threads that wait for work sleep"),
+)
+
+
+def ways_to_open(target: str, cores: int) -> dict[str, Way]:
     """Return ways to open a session that are worth measuring, the default first, by their text."""
     usual: Any = catalogue.backend(target)
-    found: dict[str, Backend] = {target: usual}
+    found = {target: Way(usual, "the default")}
     fields = {field.name for field in dataclasses.fields(usual)}
     if cores > 1 and "threads" in fields and not getattr(usual, "threads", 1):
-        changes: list[dict[str, object]] = [{"threads": 1}]
-        if "spinning" in fields:
-            changes.append({"spinning": False})
-        for change in changes:
-            way = dataclasses.replace(usual, **change)
-            found[type(way).target().name + write_options(way)] = way
+        for field, value, means in _CHANGES:
+            if field in fields:
+                way = dataclasses.replace(usual, **{field: value})
+                found[type(way).target().name + write_options(way)] = Way(way, means)
     return found
 
 
-def way_of(rows: Mapping[str, Result], usual: str) -> tuple[str, str]:
+def way_of(rows: Mapping[str, Result], ways: Mapping[str, Way], usual: str) -> tuple[str, str]:
     """Return the way to open a session that is measurably the fastest, and why."""
     faster = {
         label: row for label, row in rows.items() if row["outcome"] == "faster" and row["ratio"]
     }
     if not faster:
-        return usual, "no other way that was measured is faster"
+        others = ", ".join(f"{label} ({w.means})" for label, w in ways.items() if label != usual)
+        return usual, f"the default; {others} were measured too and are not faster"
     best = min(faster, key=lambda label: float(faster[label]["ratio"][0]))
-    return best, f"than {usual} it is {faster[best]['verdict']}"
+    return best, f"{ways[best].means}, {faster[best]['verdict']} than {usual}"

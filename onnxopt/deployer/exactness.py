@@ -1,38 +1,63 @@
-"""How exact a file is: held against the exported one."""
+"""How exact a file is: held against the first one."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
-from onnxopt.comparison.report import CompareReport
+from onnxopt.comparison.metrics import Kind
+from onnxopt.comparison.report import CompareReport, Limits
 from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
+from onnxopt.comparison.words import change_text, share_text
 from onnxopt.deployer.stages import Result
 
 
-def compared(asked: Request, *, plain: bool, scored: bool) -> Result:
-    """Hold a file against the exported one: to rounding, or to the drop that a metric may have.
+def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
+    """Return how far a quantized file may be from the first one.
 
-    ``plain`` is a file that must compute the same. A quantized model was held to the float one's
-    outputs when it was made. It is scored on what it was not calibrated on, and only where the
-    samples have labels or a metric is asked for (``scored``).
+    By the drop of a metric where there is one, otherwise by the signal over error in dB that its
+    quantization was held to.
     """
+    if max_drop is not None:
+        return Limits(max_drop=max_drop)
+    return Limits() if least_db is None else Limits(min_sqnr=round(least_db - 0.05, 1))
+
+
+def compared(asked: Request) -> Result:
+    """Hold a file against the first one: to rounding, or to the limits that are given."""
     report = compare(asked)
-    faults = report.faults if plain or scored else ()
+    limited = asked.limits.given
     return {
-        "agrees": report.verdict if plain else _closeness(report),
-        "metrics": [_metric_text(each) for each in report.metrics],
-        "refused": faults[0] if faults else None,
-        "limited": scored,
+        "agrees": _closeness(report) if limited else report.verdict,
+        "metrics": [_cell(each) for each in report.metrics],
+        "refused": report.faults[0] if report.faults else None,
+        "limits": {n: v for n, v in dataclasses.asdict(asked.limits).items() if v is not None},
     }
 
 
 def _closeness(report: CompareReport) -> str:
+    """Say how far the worst output is off, beside what is allowed."""
     levels = [each.errors.sqnr for each in report.outputs if math.isfinite(each.errors.sqnr)]
-    if not levels:
-        return report.verdict
-    return f"signal over error of the worst output {min(levels):.1f} dB on {report.samples} samples"
+    said = [change_text(each) for each in report.metrics]
+    limits = report.limits
+    if said and limits.max_drop is not None:
+        said[0] += f" (a fall of {limits.max_drop:g} is allowed)"
+    if levels:
+        worst = min(levels)
+        error = f"error {_share(worst)} of the signal ({worst:.1f} dB"
+        asked = "" if limits.min_sqnr is None else f"; {limits.min_sqnr:g} dB are asked for"
+        said.append(f"{error}{asked})")
+    text = "; ".join(said) or report.verdict
+    samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
+    return f"{text}; on {samples} that it was not calibrated on"
 
 
-def _metric_text(change: Change) -> str:
-    return f"{change.name} {change.before:.4g} before, {change.after:.4g} after"
+def _share(level_db: float) -> str:
+    return f"{100 * 10 ** (-level_db / 20):.2g} %"
+
+
+def _cell(change: Change) -> str:
+    if change.kind is Kind.SHARE:
+        return f"{change.name} {share_text(change.before)} -> {share_text(change.after)}"
+    return f"{change.name} {change.before:.4g} -> {change.after:.4g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnxopt.deployer.report import DeployReport
+from onnxopt.deployer.report import COLUMNS, UNSTEADY, DeployReport
 from onnxopt.page import Interval, Kind, Page, bars, forest
 from onnxopt.render import bytes_text
 
@@ -11,13 +11,13 @@ def page_of(report: DeployReport) -> Page:
     """Put a deployment on a page: the choice, speed, exactness, what was changed, how to repeat."""
     page = Page(
         f"{report.model}, ready to run",
-        f"Made of {report.source} on {report.host}, {report.seconds:.0f} s.",
+        f"Made of {report.source}, {report.spent()}.",
     )
     first = report.candidates[0]
     best = next(each for each in report.candidates if each.label == report.chosen)
-    tiles = [("to deploy", report.chosen, report.why)]
+    tiles = [("to deploy", best.name, report.why)]
     if best.ratio is not None:
-        tiles.append(("latency", f"{best.ratio[0]:.2f}", "of the exported model's"))
+        tiles.append(("latency", f"{best.ratio[0]:.2f}", f"of the {first.label} model's"))
     tiles.append(
         ("weights", bytes_text(best.weight_bytes), f"were {bytes_text(first.weight_bytes)}")
     )
@@ -34,27 +34,30 @@ def page_of(report: DeployReport) -> Page:
     page.heading("How exact it is")
     for each in report.candidates[1:]:
         kind: Kind = "ok" if each.refused is None else "warning"
-        page.say(kind, f"{each.label}: {each.refused or each.agrees}")
-        for metric in each.metrics:
-            page.text(f"{each.label}: {metric}")
+        page.say(kind, f"{each.name}: {each.refused or each.agrees}")
+        for remark in each.remarks:
+            page.text(remark)
     _changes(page, report)
     page.heading("Repeat it").code("\n".join(report.commands))
     for note in report.notes:
         page.say("note", note)
+    if report.measurement:
+        page.heading("How steady the machine was").text(f"{UNSTEADY[0].upper()}{UNSTEADY[1:]}.")
+        for text in report.measurement:
+            page.text(text)
     return page
 
 
 def _speed(page: Page, report: DeployReport) -> None:
     page.heading("How fast and how large it is")
-    header = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
-    page.table(header, report.rows())
-    ratios = [Interval(e.label, *e.ratio) for e in report.candidates if e.ratio is not None]
+    page.table(COLUMNS, report.rows())
+    ratios = [Interval(e.name, *e.ratio) for e in report.candidates if e.ratio is not None]
     if ratios:
         page.figure(
-            forest(ratios, axis="time of a run over the exported model's"),
+            forest(ratios, axis=f"time of a run over the {report.candidates[0].label} model's"),
             "Dots are estimates, lines their 95 % intervals. Left of 1 is faster.",
         )
-    sizes = {each.label: (float(each.weight_bytes),) for each in report.candidates}
+    sizes = {each.name: (float(each.weight_bytes),) for each in report.candidates}
     page.figure(bars(sizes, series_names=("weights",), axis="bytes of weights", unit="B"))
 
 
@@ -71,6 +74,6 @@ def _changes(page: Page, report: DeployReport) -> None:
         rows = [(name, str(count)) for name, count in report.changes.items()]
         page.table(("pass", "changes"), rows, "Rewrites")
     page.text(report.verification)
-    page.heading("Tried and not in the file")
+    page.heading("Tried and not taken")
     for text in report.rolled_back or ("nothing",):
         page.text(text)

@@ -6,21 +6,33 @@ import dataclasses
 import io
 from typing import Any
 
+from onnxopt.measure.text import time_text
 from onnxopt.render import Paper, bytes_text
 
-EXPORTED, OPTIMIZED, QUANTIZED = "exported", "optimized", "quantized"
+GIVEN, EXPORTED = "given", "exported"
+"""The first file: a model that is ONNX already, or what became of a framework's."""
+OPTIMIZED, QUANTIZED = "optimized", "quantized"
+
+
+COLUMNS = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
+
+UNSTEADY = "the machine was not steady all the time: intervals are wider for it, not wrong"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One file that could be deployed. Times are in seconds; ratios are to the exported model."""
+    """One file that could be deployed. Times are in seconds; ratios are to the first one."""
 
     label: str
     file: str
     nodes: int
     weight_bytes: int
+    how: str = ""
+    """The scheme by which it is quantized."""
     agrees: str = ""
-    """How its outputs compare with the exported model's."""
+    """How its outputs compare with the first one's, and what is allowed."""
+    remarks: tuple[str, ...] = ()
+    """What else is to be known of it."""
     metrics: tuple[str, ...] = ()
     median_s: float | None = None
     ratio: tuple[float, float, float] | None = None
@@ -29,6 +41,11 @@ class Candidate:
     verdict: str = ""
     refused: str | None = None
     """Why it cannot be deployed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, with its scheme."""
+        return f"{self.label} ({self.how})" if self.how else self.label
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,10 +67,12 @@ class DeployReport:
     """Rewrites by pass."""
     verification: str
     rolled_back: tuple[str, ...]
-    """What was tried and is not in the file, with the reason."""
+    """What was tried and not taken, with the reason."""
     commands: tuple[str, ...]
     """What repeats it, step by step."""
     warnings: tuple[str, ...]
+    measurement: tuple[str, ...]
+    """How steady the machine was: it makes intervals wide, not results wrong."""
     notes: list[str]
     reused: tuple[str, ...]
     """Stages whose results were there already."""
@@ -68,10 +87,10 @@ class DeployReport:
         """Return a row for each candidate."""
         return [
             (
-                each.label,
+                each.name,
                 str(each.nodes),
                 bytes_text(each.weight_bytes),
-                "-" if each.median_s is None else f"{1000 * each.median_s:.3g} ms",
+                "-" if each.median_s is None else time_text(each.median_s),
                 _ratio(each),
                 "; ".join(each.metrics) or "-",
             )
@@ -79,26 +98,36 @@ class DeployReport:
         ]
 
     def render(self, paper: Paper) -> None:
-        """Write the candidates, the choice with its reason, and how to use the file."""
+        """Write the choice with its reason, the candidates, and how to use the file."""
+        taken = next(each for each in self.candidates if each.label == self.chosen)
+        paper.paragraph(f"{self.model}: the {taken.name} model, {self.why}")
         for warning in self.warnings:
-            paper.line(f"warning: {warning}")
-        head = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
-        paper.table([head, *self.rows()], left=(0, 5))
+            paper.paragraph(f"warning: {warning}")
         paper.line()
-        for each in self.candidates:
-            said = "; ".join(text for text in (each.agrees, each.verdict, each.refused) if text)
-            paper.line(f"{each.label}: {said}" if said else each.label)
+        paper.table([COLUMNS, *self.rows()], left=(0, 5))
+        paper.line()
+        for each in self.candidates[1:]:
+            for said in (each.agrees, each.verdict, each.refused, *each.remarks):
+                if said:
+                    paper.paragraph(f"{each.label}: {said}")
         for text in self.rolled_back:
-            paper.line(f"not in the file: {text}")
+            paper.paragraph(f"not taken: {text}")
         paper.line()
-        paper.line(f"{self.model}: the {self.chosen} model, {self.why}")
-        paper.line(f"session: {self.session}, {self.session_why}")
-        paper.line(f'use it:  onnxopt.session("{self.model}").run(feeds)')
+        paper.paragraph(f'use it: onnxopt.session("{self.model}").run(feeds)')
+        paper.paragraph(f"it opens as {self.session}: {self.session_why}")
         for note in self.notes:
-            paper.line(f"note: {note}")
+            paper.paragraph(f"note: {note}")
+        if self.measurement:
+            paper.paragraph(f"note: {UNSTEADY}; report.json has what was seen")
+        paper.paragraph(self.spent())
         paper.line("repeat it step by step:")
         for command in self.commands:
             paper.line(f"  {command}")
+
+    def spent(self) -> str:
+        """Say how long it took, and what was there already."""
+        kept = f"; kept from before: {', '.join(self.reused)}" if self.reused else ""
+        return f"on {self.host}, {self.seconds:.0f} s{kept}"
 
     def __str__(self) -> str:
         stream = io.StringIO()

@@ -7,13 +7,12 @@ import operator
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO
 
 import onnx_ir as ir
 
 from onnxopt import __version__, catalogue, exporter, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
-from onnxopt.comparison.report import Limits
 from onnxopt.deployer.choice import (
     best_of,
     decided,
@@ -24,48 +23,26 @@ from onnxopt.deployer.choice import (
     with_times,
 )
 from onnxopt.deployer.commands import Commands, export_command
-from onnxopt.deployer.exactness import compared
+from onnxopt.deployer.exactness import compared, limits_of
 from onnxopt.deployer.held import Held
-from onnxopt.deployer.report import EXPORTED, OPTIMIZED, QUANTIZED, Candidate, DeployReport
+from onnxopt.deployer.quantized import quantized
+from onnxopt.deployer.report import (
+    EXPORTED,
+    GIVEN,
+    OPTIMIZED,
+    QUANTIZED,
+    Candidate,
+    DeployReport,
+)
+from onnxopt.deployer.request import Request
 from onnxopt.deployer.stages import Result, Stages, file_hash, files_hash, keep_apart, samples_hash
 from onnxopt.errors import BackendError, ModelError, UsageError
-from onnxopt.exporter.notation import Axes
 from onnxopt.host import Host
 from onnxopt.io.replace import put
-from onnxopt.measure.run import Progress
 from onnxopt.opening import SESSION
 from onnxopt.plain import json_text
-from onnxopt.quantizer.choosing import FLOAT, GIVEN
 from onnxopt.quantizer.schemes import SCHEMES
 from onnxopt.report import Size
-from onnxopt.samples import Samples
-
-
-def _silent(share: float, text: str) -> None:
-    del share, text
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked of a deployment."""
-
-    folder: Path
-    """Takes every file; stages that are done in it already are not done again."""
-    samples: Path | Samples | None = None
-    """Real inputs, with labels where there are any."""
-    inputs: Any = None
-    dynamic: Axes | Literal["none"] | None = None
-    outputs: tuple[str, ...] = ()
-    target: str = "cpu"
-    quantize: bool = True
-    metrics: tuple[str, ...] = ()
-    max_drop: float = 0.01
-    """How much of the first metric quantization may cost, in its own unit."""
-    measure: bool = True
-    budget_s: float = 20.0
-    """Seconds for each of the three measurements."""
-    seed: int = 0
-    progress: Progress = _silent
 
 
 def run(thing: object, request: Request) -> DeployReport:
@@ -79,12 +56,16 @@ def run(thing: object, request: Request) -> DeployReport:
 class _Deployment:
     def __init__(self, thing: object, request: Request) -> None:
         self._thing, self._request = thing, request
+        self._warnings: list[str] = []
+        self._runs_on = self._present(request.target)
         keep_apart(thing, request.folder)
         self._stages = Stages(request.folder)
-        self._warnings: list[str] = []
+        self._measurement: list[str] = []
         self._notes: list[str] = []
         self._rolled_back: list[str] = []
+        self._first = EXPORTED
         self._files: dict[str, Path] = {}
+        self._quantized: Result = {}
         self._target_of: dict[str, str] = {}
         """Of files that need another setting than the target asked for."""
         self._commands = Commands(request.samples, request.seed)
@@ -116,6 +97,7 @@ class _Deployment:
             rolled_back=tuple(self._rolled_back),
             commands=tuple(self._commands.lines),
             warnings=tuple(dict.fromkeys(self._warnings)),
+            measurement=tuple(dict.fromkeys(self._measurement)),
             notes=self._notes,
             reused=tuple(self._stages.reused),
             host=f"{Host.here().cpu}, {Host.here().cores} cores",
@@ -123,6 +105,22 @@ class _Deployment:
         )
         self._write(report)
         return report
+
+    def _present(self, target: str) -> str:
+        """Return what models are compared on: the target, or the CPU where that is elsewhere.
+
+        Raises BackendError where latency was to be measured there.
+        """
+        why = catalogue.backend(target).unavailable()
+        if why is None:
+            return target
+        if self._request.measure:
+            raise BackendError(
+                f"{why}; --no-measure prepares the model for {target} all the same, compared on "
+                "the CPU"
+            )
+        self._warnings.append(f"{target} is not on this machine: outputs were compared on the CPU")
+        return lossless.REFERENCE
 
     def _at(self, name: str) -> Path:
         return self._request.folder / name
@@ -153,9 +151,10 @@ class _Deployment:
         found = make() if key is None else self._stages.do("export", key, make, path)
         command = found.pop("command", None)
         if command is None:
-            self._files[EXPORTED] = Path(str(thing))
+            self._first = GIVEN
+            self._files[GIVEN] = Path(str(thing))
             return found
-        self._files[EXPORTED] = path
+        self._files[self._first] = path
         self._commands.lines.append(command)
         self._notes += found["notes"]
         return found
@@ -178,16 +177,16 @@ class _Deployment:
 
     def _held(self) -> Held:
         request = self._request
-        return Held(self._samples, self._files[EXPORTED], request.metrics, request.seed)
+        return Held(self._samples, self._files[self._first], request.metrics, request.seed)
 
     def _key(self, *more: object) -> tuple[object, ...]:
         request = self._request
-        original = file_hash(self._files[EXPORTED])
+        original = file_hash(self._files[self._first])
         return (__version__, original, request.target, samples_hash(self._samples), *more)
 
     def _optimize(self) -> Result:
         self._request.progress(0.1, "optimizing")
-        path, source = self._at("optimized.onnx"), self._files[EXPORTED]
+        path, source = self._at("optimized.onnx"), self._files[self._first]
 
         def make() -> Result:
             asked = lossless.Request(
@@ -217,113 +216,104 @@ class _Deployment:
 
     def _quantize(self) -> None:
         """Quantize where there is something to hold it against."""
-        if not self._request.quantize:
+        asked = self._request
+        if not asked.quantize:
             return
         if self._samples is None:
             self._rolled_back.append("quantization: not tried, for there are no samples")
             return
-        self._request.progress(0.3, "quantizing")
-        path = self._at("quantized.onnx")
+        asked.progress(0.3, "quantizing")
+        source, path = self._files[self._first], self._at("quantized.onnx")
+        budget = self._held().budget(asked.max_drop)
+        request = quantizer.Request(
+            target=asked.target,
+            samples=self._samples,
+            measure=asked.measure,
+            budget_s=asked.budget_s,
+            accuracy=budget,
+            state=self._at("quantize.search"),
+            seed=asked.seed,
+            progress=asked.progress,
+        )
         try:
-            asked = (self._request.measure, self._request.metrics, self._request.max_drop)
-            key = self._key("quantize", *asked, *self._effort())
+            key = self._key("quantize", asked.measure, *self._metric(), *self._effort())
             told = operator.itemgetter("told")
-            found = self._stages.do("quantize", key, lambda: self._try(path), path, keeps=told)
+            found = self._stages.do(
+                "quantize", key, lambda: quantized(source, path, request), path, keeps=told
+            )
         except (BackendError, ModelError) as error:
             self._rolled_back.append(f"quantization: {error}")
             return
-        self._rolled_back += found["refused"]
+        self._rolled_back += found["left"]
         self._warnings += found["warnings"]
-        if found["chosen"] not in (FLOAT, GIVEN):
-            self._files[QUANTIZED] = path
-            self._notes += [f"quantized is {found['chosen']}", *found["layers"]]
-            self._target_of[QUANTIZED] = found["runs_with"] or self._request.target
-            words: list[object] = [self._files[EXPORTED], "-o", path]
+        self._measurement += found["unsteady"]
+        if found["chosen"]:
+            self._files[QUANTIZED], self._quantized = path, found
+            self._target_of[QUANTIZED] = found["runs_with"] or asked.target
+            words: list[object] = [source, "-o", path]
             words += ["--scheme", found["chosen"]] if found["chosen"] in SCHEMES else []
-            if found["budget"]:
-                words += ["--max-drop", self._request.max_drop]
-                words += ["--metric", self._request.metrics[0]] if self._request.metrics else []
-            self._commands.add("quantize", *words, "--target", self._request.target)
+            if budget is not None:
+                words += ["--max-drop", asked.max_drop]
+                words += ["--metric", asked.metrics[0]] if asked.metrics else []
+            words += [] if asked.measure else ["--no-measure"]
+            self._commands.add("quantize", *words, "--target", asked.target)
 
-    def _try(self, path: Path) -> Result:
-        budget = self._held().budget(self._request.max_drop)
-        asked = quantizer.Request(
-            target=self._request.target,
-            samples=self._samples,
-            measure=self._request.measure,
-            budget_s=self._request.budget_s,
-            accuracy=budget,
-            state=self._at("quantize.search"),
-            seed=self._request.seed,
-            progress=self._request.progress,
-        )
-        model, report = quantizer.run(self._files[EXPORTED], asked)
-        io.save(model, path)
-        refused = []
-        for row in report.tried:
-            if row.scheme in (FLOAT, GIVEN, report.chosen):
-                continue
-            refused.append(f"{row.scheme}: {row.refused or row.verdict or report.why}")
-        if report.chosen in (FLOAT, GIVEN):
-            refused.append(f"quantization: {report.why}")
-        taken = next((row for row in report.tried if row.scheme == report.chosen), None)
-        return {
-            "chosen": report.chosen,
-            "told": report.chosen != FLOAT or all(r.outcome != "unknown" for r in report.tried),
-            "layers": [] if taken is None else list(taken.kept()),
-            "runs_with": "" if taken is None else taken.runs_with,
-            "budget": budget is not None,
-            "refused": refused,
-            "warnings": report.warnings,
-        }
+    def _metric(self) -> tuple[object, ...]:
+        return self._request.metrics, self._request.max_drop
 
     def _candidate(self, label: str) -> Candidate:
-        """Describe a file, and compare it with the exported one."""
+        """Describe a file, and compare it with the first one."""
         path = self._files[label]
         size = Size.of(io.load(path))
-        agrees, metrics, refused = "", (), None
-        if label != EXPORTED:
-            self._request.progress(0.6, f"comparing the {label} model")
-            asked = self._request
-            limits = (asked.metrics, asked.max_drop, asked.seed, self._target_of.get(label))
-            key = self._key(label, file_hash(path), *limits)
-            found = self._stages.do(f"compare {label}", key, lambda: self._compared(label))
-            agrees, metrics = found["agrees"], tuple(found["metrics"])
-            refused = found["refused"]
-            words: list[object] = [self._files[EXPORTED], path]
-            for metric in asked.metrics:
-                words += ["--metric", metric]
-            if found["limited"]:
-                words += ["--max-drop", asked.max_drop]
-            target = self._target_of.get(label, asked.target)
-            words += ["--provider", asked.target] if asked.target != "cpu" else []
-            words += ["--against-provider", target] if target != asked.target else []
-            self._commands.add("compare", *words)
-        return Candidate(
-            label=label,
-            file=str(path),
-            nodes=size.nodes,
-            weight_bytes=size.weight_bytes,
-            agrees=agrees,
-            metrics=metrics,
-            refused=refused,
+        plain = Candidate(
+            label=label, file=str(path), nodes=size.nodes, weight_bytes=size.weight_bytes
+        )
+        if label == self._first:
+            return plain
+        self._request.progress(0.6, f"comparing the {label} model")
+        asked = self._request
+        limits = (*self._metric(), asked.seed, self._target_of.get(label))
+        key = self._key(label, file_hash(path), *limits)
+        found = self._stages.do(f"compare {label}", key, lambda: self._compared(label))
+        self._commands.add("compare", *self._compare_words(label, found["limits"]))
+        return dataclasses.replace(
+            plain,
+            how=self._quantized["chosen"] if label == QUANTIZED else "",
+            agrees=found["agrees"],
+            remarks=tuple(self._quantized["remarks"]) if label == QUANTIZED else (),
+            metrics=tuple(found["metrics"]),
+            refused=found["refused"],
         )
 
+    def _compare_words(self, label: str, limits: Result) -> list[object]:
+        words: list[object] = [self._files[self._first], self._files[label]]
+        for metric in self._request.metrics:
+            words += ["--metric", metric]
+        for name, value in limits.items():
+            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+        target = self._target_of.get(label, self._request.target)
+        if self._runs_on == self._request.target:
+            words += ["--provider", self._runs_on] if self._runs_on != "cpu" else []
+            words += ["--against-provider", target] if target != self._runs_on else []
+        return words
+
     def _compared(self, label: str) -> Result:
-        request, plain = self._request, label == OPTIMIZED
-        held = self._held()
+        request, plain, held = self._request, label == OPTIMIZED, self._held()
         scored = not plain and held.budget(request.max_drop) is not None
-        asked = comparison.Request(
-            first=self._files[EXPORTED],
-            second=self._files[label],
-            provider=request.target,
-            against_provider=self._target_of.get(label),
-            samples=self._samples if plain else held.judged(),
-            metrics=request.metrics,
-            limits=Limits(max_drop=request.max_drop) if scored else Limits(),
-            seed=request.seed,
+        least = None if plain else self._quantized["least_db"]
+        here = self._runs_on == request.target
+        return compared(
+            comparison.Request(
+                first=self._files[self._first],
+                second=self._files[label],
+                provider=self._runs_on,
+                against_provider=self._target_of.get(label) if here else None,
+                samples=self._samples if plain else held.judged(),
+                metrics=request.metrics,
+                limits=limits_of(least, request.max_drop if scored else None),
+                seed=request.seed,
+            )
         )
-        return compared(asked, plain=plain, scored=scored)
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
@@ -346,7 +336,7 @@ class _Deployment:
             ),
             keeps=decided,
         )
-        self._warnings += found["warnings"]
+        self._measurement += found["unsteady"]
         words: list[object] = list(files.values())
         targets = list(dict.fromkeys(named.values()))
         for text in targets if targets != ["cpu"] else ():
@@ -367,14 +357,14 @@ class _Deployment:
             self._key("session", file_hash(path), tuple(ways), str(Host.here()), *self._effort()),
             lambda: timed(
                 dict.fromkeys(ways, path),
-                ways,
+                {label: way.backend for label, way in ways.items()},
                 self._held().feeds(),
                 (self._request.budget_s, self._request.seed),
                 self._request.progress,
             ),
         )
-        self._warnings += found["warnings"]
-        return way_of(found["rows"], target)
+        self._measurement += found["unsteady"]
+        return way_of(found["rows"], ways, target)
 
     def _save(self, chosen: str, session: str) -> Path:
         model: ir.Model = io.load(self._files[chosen])

@@ -62,7 +62,8 @@ def _outcome(page: Page, report: BenchReport) -> None:
         if row.error is not None:
             page.say("problem", row.problem)
         elif row.verdict:
-            page.say(_KINDS.get(row.outcome, "note"), f"{row.label}: {row.verdict}")
+            again = f"; {row.again}" if row.again else ""
+            page.say(_KINDS.get(row.outcome, "note"), f"{row.label}: {row.verdict}{again}")
         for place in row.fallbacks:
             page.say("warning", f"{row.label}: some nodes run on {place}")
     for warning in report.warnings:

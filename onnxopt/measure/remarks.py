@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from onnxopt.host import Host, allowed_cpus
 from onnxopt.measure.load import Quiet
-from onnxopt.measure.records import Group
+from onnxopt.measure.records import Group, Record
 from onnxopt.measure.run import LEAST_LAUNCHES, Effort, crowd, needed_cpus
 from onnxopt.measure.text import counted
 
@@ -26,22 +27,30 @@ def warnings(groups: list[Group], quiet: Quiet, host: Host) -> list[str]:
     if rounds and disturbed / rounds > _DISTURBED:
         share = 100 * disturbed / rounds
         found.append(f"{share:.0f} % of the rounds were disturbed by other processes")
-    for group in groups:
-        for record in group.records:
-            label = record.variant.label
-            if crowd(record.variant):
-                threads, cpus = needed_cpus(record.variant), len(allowed_cpus())
-                what = counted(max(threads, record.variant.streams), "thread", "threads")
-                found.append(f"{label}: {what} on {counted(cpus, 'CPU', 'CPUs')} wait in turn")
-            if record.unsteady:
-                processes = counted(record.unsteady, "process", "processes")
-                found.append(f"{label}: not steady after warming up in {processes}")
-            if record.spins:
-                found.append(f"{label}: its threads stay busy between runs and slow the others")
-            spread = [math.exp(value) for row in record.latencies() for value in row]
-            if len(spread) >= 8 and np.quantile(spread, 0.75) > 1.2 * np.quantile(spread, 0.25):
-                found.append(f"{label}: block medians vary by more than 20 %")
-    return found
+    return found + _of_variants(record for group in groups for record in group.records)
+
+
+def _of_variants(records: Iterable[Record]) -> list[str]:
+    """Return what is doubtful about variants: each thing once, with all that it is true of."""
+    told: dict[str, list[str]] = {}
+    for record in records:
+        label = record.variant.label
+        if crowd(record.variant):
+            threads, cpus = needed_cpus(record.variant), len(allowed_cpus())
+            what = counted(max(threads, record.variant.streams), "thread", "threads")
+            text = f"{what} on {counted(cpus, 'CPU', 'CPUs')} wait in turn"
+            told.setdefault(text, []).append(label)
+        if record.unsteady:
+            processes = counted(record.unsteady, "process", "processes")
+            text = "not steady after warming up"
+            told.setdefault(text, []).append(f"{label} in {processes}")
+        if record.spins:
+            text = "threads stay busy between runs and slow the others"
+            told.setdefault(text, []).append(label)
+        spread = [math.exp(value) for row in record.latencies() for value in row]
+        if len(spread) >= 8 and np.quantile(spread, 0.75) > 1.2 * np.quantile(spread, 0.25):
+            told.setdefault("block medians vary by more than 20 %", []).append(label)
+    return [f"{text}: {'; '.join(dict.fromkeys(labels))}" for text, labels in told.items()]
 
 
 def notes(groups: list[Group], effort: Effort, seconds: float) -> list[str]:

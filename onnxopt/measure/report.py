@@ -73,6 +73,8 @@ class Row:
     """The smallest change of latency, as a share, that this measurement would likely have seen."""
     outcome: Outcome | None = None
     verdict: str = ""
+    again: str = ""
+    """Of the best of several: that it was measured a second time, and what the first time gave."""
     """The outcome in words."""
 
     @property

@@ -137,11 +137,11 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
         text = "measured again as the best, which was not finished: nothing is claimed"
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
     beside = _measured(final.baseline, reading).median
-    said = f"{again.verdict}; measured again as the best, after {first.exp().value:.3f}"
+    said = f"as the best of several measured again, at first {first.exp().value:.3f}"
     if again.median is not None and beside is not None:
         medians = (time_text(each.value) for each in (again.median, beside))
-        said += ": {} beside {}".format(*medians)
-    return dataclasses.replace(again, error=error, chosen=first.exp(), verdict=said)
+        said += "; this time {} to the other's {}".format(*medians)
+    return dataclasses.replace(again, error=error, chosen=first.exp(), again=said)
 
 
 def _thinned(times: Sequence[float]) -> tuple[float, ...]:

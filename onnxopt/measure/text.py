@@ -23,7 +23,8 @@ def render(report: BenchReport, paper: Paper) -> None:
         if row.error is not None:
             paper.line(row.problem)
         elif row.verdict:
-            paper.line(f"{row.label}: {row.verdict}")
+            again = f"; {row.again}" if row.again else ""
+            paper.line(f"{row.label}: {row.verdict}{again}")
         for place in row.fallbacks:
             paper.line(f"{row.label}: some nodes run on {place}")
     if any(row.median for row in report.rows) and "p90" not in columns:

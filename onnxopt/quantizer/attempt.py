@@ -187,8 +187,8 @@ class Attempt:
             found += self._faster(ready, least, mixed)
         found = [self._bettered(ready, *each, least) for each in found]
         if self.sensitive:
-            outcome, tried = found[0]
-            tried.sensitivity = sensitivity(ready.built, outcome.built, noise, timing)
+            tried = found[0][1]
+            tried.sensitivity = sensitivity(ready.built, noise, timing)
         return [(outcome, tried) for outcome, tried in found]
 
     def untaken(self, error: BackendError) -> tuple[None, Tried]:
@@ -346,11 +346,11 @@ class Attempt:
 
 
 def sensitivity(
-    whole: Built, built: Built, noise: Mapping[str, float], timing: Timing | None
+    whole: Built, noise: Mapping[str, float], timing: Timing | None
 ) -> list[Sensitivity]:
     """Return what is known of each layer of the whole, the one first that costs most alone.
 
-    ``noise`` is that of layers alone, over the signal; ``built`` says which are quantized now.
+    ``noise`` is that of layers alone, over the signal.
     """
     gains = {} if timing is None else timing.gain()
     rows = [
@@ -358,7 +358,6 @@ def sensitivity(
             layer=name,
             signal_db=decibels(noise[name]),
             gain_s=gains.get(name),
-            integer=name in built.layers,
         )
         for name in whole.layers
         if name in noise

@@ -11,7 +11,6 @@ import onnx_ir as ir
 from onnxopt.quantizer.attempt import (
     NOTHING,
     Attempt,
-    Built,
     Outcome,
     Ready,
     literal,
@@ -60,8 +59,7 @@ class Budgeted:
             interrupted = True
         outcome, tried = self._found(ready, memory)
         tried.interrupted = interrupted
-        built = Built(model=ready.model, layers=()) if outcome is None else outcome.built
-        tried.sensitivity = sensitivity(ready.built, built, memory.noise, timing)
+        tried.sensitivity = sensitivity(ready.built, memory.noise, timing)
         return outcome, tried
 
     def _found(self, ready: Ready, memory: Memory) -> tuple[Outcome | None, Tried]:

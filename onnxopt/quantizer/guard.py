@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,8 @@ LAYER_DB = 34.0
 """The signal over the rounding noise of 8-bit numbers whose extremes lie at eight standard
 deviations, less what two such operands add up to."""
 BIT_DB = 6.02
+STEPS = 16
+"""How often outputs that are carried into inputs are fed back."""
 LEAST_DB, MOST_DB = 10.0, 22.0
 
 
@@ -61,12 +63,15 @@ class Loss:
 class Guard:
     """The float model's outputs on some samples, to hold others against.
 
-    They stay in memory: a handful of samples is enough to tell a ruined model.
+    They stay in memory: a handful of samples is enough to tell a ruined model. Outputs that are
+    ``carried`` into inputs are fed back for some steps, by each model its own: there errors add up.
     """
 
-    def __init__(self, session: Session, feeds: Sequence[Feeds]) -> None:
-        self._feeds = feeds
-        self._expected = [session.run(each) for each in feeds]
+    def __init__(
+        self, session: Session, feeds: Sequence[Feeds], carried: Mapping[str, str] | None = None
+    ) -> None:
+        self._feeds, self._carried = feeds, carried or {}
+        self._expected = [list(self._steps(session, each)) for each in feeds]
 
     def loss(self, session: Session, *, count: int | None = None) -> Loss:
         """Return the loss of a model on the first ``count`` samples, on all by default."""
@@ -74,10 +79,18 @@ class Guard:
         pairs = list(zip(self._feeds, self._expected, strict=True))[:count]
         try:
             for feeds, expected in pairs:
-                _add(errors, expected, session.run(feeds))
+                for wanted, found in zip(expected, self._steps(session, feeds), strict=True):
+                    _add(errors, wanted, found)
         except BackendError:
             return Loss(sqnr_db=-math.inf, output="", agreement=None, strange=True)
         return _worst(errors)
+
+    def _steps(self, session: Session, feeds: Feeds) -> Iterator[Outputs]:
+        now = dict(feeds)
+        for _ in range(STEPS if self._carried else 1):
+            found = session.run(now)
+            yield found
+            now |= {into: found[name] for name, into in self._carried.items()}
 
 
 def _add(errors: dict[str, Errors], expected: Outputs, actual: Outputs) -> None:

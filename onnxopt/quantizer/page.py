@@ -42,7 +42,7 @@ def page_of(report: QuantizeReport) -> Page:
             _layers(page, row)
     if report.pipeline:
         page.heading("Repeat it").code(report.pipeline)
-    for note in report.notes:
+    for note in (*report.notes, *report.unsteady):
         page.say("note", note)
     return page
 
@@ -65,7 +65,7 @@ def _tiles(row: Tried | None) -> list[tuple[str, str, str]]:
 
 def _layers(page: Page, row: Tried) -> None:
     page.heading(f"Layer by layer: {row.scheme}").text(_LAYERS)
-    head = ("layer alone", "signal", "saves", "now")
+    head = ("layer alone", "signal", "saves", "taken")
     page.table(head, [each.cells() for each in row.sensitivity], "Layers, the worst first")
     drawn = [each for each in row.sensitivity if math.isfinite(each.signal_db)]
     spots = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxopt.measure.intervals import Estimate
@@ -29,7 +29,7 @@ class Sensitivity:
     """Signal over error of the outputs when nothing else is quantized."""
     gain_s: float | None
     """Seconds a run that it saves, changes of form not counted; None where nothing was measured."""
-    integer: bool
+    integer: bool = False
     """Whether it is quantized in the result."""
 
     def cells(self) -> list[str]:
@@ -121,6 +121,12 @@ class Tried:
         """The energy of the error over that of the signal; infinite where it is not known."""
         return math.inf if self.sqnr_db is None else 10 ** (-self.sqnr_db / 10)
 
+    def taken(self, layers: Collection[str]) -> None:
+        """Say of each layer whether it is one of those quantized in the result."""
+        self.sensitivity = [
+            dataclasses.replace(each, integer=each.layer in layers) for each in self.sensitivity
+        ]
+
     def cells(self) -> list[str]:
         """Return a row of the table."""
         share = "-" if self.integer_share is None else f"{100 * self.integer_share:.0f} %"
@@ -177,6 +183,8 @@ class QuantizeReport:
     calibrated_on: int
     compared_on: int
     warnings: list[str]
+    unsteady: list[str]
+    """What the measurement says of the machine: it makes intervals wide, not results wrong."""
     notes: list[str]
     seconds: float
 
@@ -186,8 +194,11 @@ class QuantizeReport:
 
     def counted(self) -> str:
         """Say how many samples it rests on, and what latency is a share of."""
-        samples = f"{self.calibrated_on} samples to calibrate, {self.compared_on} to compare"
-        return f"{samples}; latency is a share of that of the model given"
+        if not self.compared_on:
+            return "nothing was compared"
+        samples = f"samples: {self.calibrated_on} to calibrate, {self.compared_on} to compare"
+        timed = any(row.latency is not None for row in self.tried)
+        return samples + ("; latency is a share of that of the model given" if timed else "")
 
     def to_page(self) -> Page:
         """Put it on a page."""
@@ -202,7 +213,7 @@ class QuantizeReport:
         for row in self.tried:
             if row.sensitivity:
                 paper.line(f"{row.scheme}, one layer at a time:")
-                head = ["layer alone", "signal", "saves", "now"]
+                head = ["layer alone", "signal", "saves", "taken"]
                 paper.table([head, *(each.cells() for each in row.sensitivity[:SHOWN])])
                 if len(row.sensitivity) > SHOWN:
                     paper.line(f"the worst {SHOWN} of {len(row.sensitivity)}; --html draws all")
@@ -212,7 +223,7 @@ class QuantizeReport:
         paper.line(self.counted())
         if self.pipeline:
             paper.line(f"pipeline: {self.pipeline}")
-        for note in self.notes:
+        for note in (*self.notes, *self.unsteady):
             paper.line(f"note: {note}")
         for row in self.tried:
             if row.scheme == self.chosen and row.runs_with:

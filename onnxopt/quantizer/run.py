@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnxopt import catalogue, floats, graph, io, lossless
-from onnxopt.base import Context, Observer
+from onnxopt.base import Context
 from onnxopt.costs import Costs
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.feeds import sizes_of
@@ -20,67 +19,25 @@ from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen, share_of
 from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
 from onnxopt.quantizer.budgeted import Budgeted
+from onnxopt.quantizer.carried import carried
 from onnxopt.quantizer.choosing import FLOAT, GIVEN, Choosing
 from onnxopt.quantizer.guard import Guard
-from onnxopt.quantizer.judge import Budget, Judge
+from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.latencies import latencies
 from onnxopt.quantizer.mixed import Timing
 from onnxopt.quantizer.portability import portability
 from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
+from onnxopt.quantizer.request import Request
 from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
 from onnxopt.quantizer.settings import held_against
 from onnxopt.report import Size
-from onnxopt.samples import Samples
 from onnxopt.split import Shares, Split
 from onnxopt.target import Backend, Session
 
 SHARES = Shares(every=4)
 COMPARED = 24
 """Samples held back that outputs are compared on; a metric is taken from all of them."""
-Progress = Callable[[float, str], None]
-
-
-def _silent(share: float, text: str) -> None:
-    del share, text
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked of a quantization."""
-
-    target: str = "cpu"
-    scheme: str | None = None
-    """A scheme by name, or a pipeline as text.
-
-    None tries several and takes the fastest that keeps the outputs.
-    """
-    samples: Path | Samples | None = None
-    """Real inputs; made up where there are none, which says little."""
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    compare: bool = True
-    """Run the model and what becomes of it, to say what is lost.
-
-    Without, a scheme that is asked for by name comes back unseen, and nothing is measured: a model
-    that does not fit into memory can be quantized weight by weight.
-    """
-    measure: bool = True
-    """Measure latency here; without, the first scheme that keeps the outputs is taken."""
-    check_portability: bool = False
-    """Compute what x86 without VNNI makes of the quantized models."""
-    sensitivity: bool = False
-    """Quantize each layer alone and say what that costs, and what it saves where that is told."""
-    budget_s: float = 20.0
-    accuracy: Budget | None = None
-    """A bound on a metric in the place of the guard's on the signal."""
-    state: Path | None = None
-    """A file in which a search for the budget keeps what it has found out, and goes on from."""
-    keep: Callable[[ir.Model], object] = lambda _: None
-    """Takes the best of a search so far, each time it gets better."""
-    seed: int = 0
-    observers: tuple[Observer, ...] = ()
-    progress: Progress = _silent
 
 
 def run(source: ir.Model | Path, request: Request) -> tuple[ir.Model, QuantizeReport]:
@@ -103,6 +60,7 @@ class _Quantization:
         names = [asked] if asked else [*CHOSEN_FROM, *self._target.half]
         self._schemes = [scheme_of(name) for name in names]
         self._warnings: list[str] = []
+        self._unsteady: list[str] = []
         self._notes: list[str] = []
         self._tried: list[Tried] = []
         self._built: dict[str, tuple[Built, str]] = {}
@@ -118,11 +76,11 @@ class _Quantization:
         reference = lossless.reference()
         seed = self._request.seed
         split = Split.of(self._request.samples, model, reference, SHARES, seed=seed)
-        self._warn(split)
+        self._warn(split, compared=compared)
         held = split.held(COMPARED) if compared else []
         with contextlib.ExitStack() as stack:
             session = stack.enter_context(self._runner.open(model)) if compared else None
-            guard = None if session is None else Guard(session, held)
+            guard = None if session is None else Guard(session, held, carried(model))
             judge = None if session is None else self._judge(session, split)
             for scheme in self._schemes:
                 if not self._interrupted():
@@ -136,6 +94,8 @@ class _Quantization:
         choosing = Choosing(self._tried, self._built, measured=self._request.measure)
         chosen, why = choosing.best() if self._request.scheme is None else self._asked_for(choosing)
         built = self._built.get(chosen)
+        for row in self._tried:
+            row.taken(built[0].layers if built else ())
         report = QuantizeReport(
             model=_name(self._source),
             target=self._request.target,
@@ -146,6 +106,7 @@ class _Quantization:
             calibrated_on=split.fitted,
             compared_on=len(held),
             warnings=self._warnings,
+            unsteady=self._unsteady,
             notes=self._notes,
             seconds=time.perf_counter() - started,
         )
@@ -161,6 +122,8 @@ class _Quantization:
         if chosen == GIVEN:
             return ""
         built = self._built.get(chosen)
+        for row in self._tried:
+            row.taken(built[0].layers if built else ())
         last = built[1] if built else floats.last_passes(self._target, floats.FORMS)
         return f"{floats.first_passes(self._target, floats.FORMS)}, {last}"
 
@@ -230,13 +193,15 @@ class _Quantization:
     def _interrupted(self) -> bool:
         return any(row.interrupted for row in self._tried)
 
-    def _warn(self, split: Split) -> None:
-        if self._request.samples is None:
+    def _warn(self, split: Split, *, compared: bool) -> None:
+        ranges = any(scheme.calibrates for scheme in self._schemes)
+        uses = [n for n, used in (("ranges", ranges), ("the comparison", compared)) if used]
+        if self._request.samples is None and uses:
             self._warnings.append(
-                "no samples: ranges and the comparison rest on made-up inputs, and the result may "
-                "be worth nothing on real ones; pass --samples"
+                f"no samples: {' and '.join(uses)} rest on made-up inputs, and the result may be "
+                "worth nothing on real ones; pass --samples"
             )
-        elif split.single:
+        elif split.single and compared:
             self._warnings.append(
                 "one sample serves to calibrate and to compare, so nothing tells how others fare"
             )
@@ -359,7 +324,7 @@ class _Quantization:
         for name, row in found.rows.items():
             rows[name].latency, rows[name].outcome = row.ratio, row.outcome
             rows[name].verdict = row.verdict or (row.error or "")
-        self._warnings += found.warnings
+        self._unsteady += found.warnings
 
     def _fits(self, row: Tried) -> bool:
         return row.scheme in self._built and not row.refused

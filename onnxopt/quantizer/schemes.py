@@ -31,6 +31,11 @@ class Scheme:
     then: tuple[str, ...] = ()
     """Passes behind those, each run only where it keeps the outputs clearly better."""
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether ranges of activations are found on samples."""
+        return any("calibrate" in text for text in (*self.once, self.pipeline))
+
 
 SCHEMES = {
     scheme.name: scheme

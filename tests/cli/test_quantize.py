@@ -97,7 +97,7 @@ def test_each_layer_alone_on_console_and_page(given: Path, onnxopt: Command) -> 
     said = onnxopt("quantize", given, "-o", to, *options, "--no-measure")
     assert said.status == 0
     [head] = [line for line in said.out.splitlines() if line.startswith("layer alone")]
-    assert head.split() == ["layer", "alone", "signal", "saves", "now"]
+    assert head.split() == ["layer", "alone", "signal", "saves", "taken"]
     rows = said.out.partition(head)[2].splitlines()[1:3]
     assert {row.split()[0] for row in rows} == {"a", "y"}
     assert all("integer" in row and " dB" in row for row in rows)

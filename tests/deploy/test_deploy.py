@@ -13,10 +13,11 @@ import onnx
 import pytest
 
 import onnxopt
-from onnxopt.deployer.choice import best_of, decided, left_behind, way_of
+from onnxopt.backends.cuda import Cuda
+from onnxopt.deployer.choice import best_of, decided, left_behind, way_of, ways_to_open
 from onnxopt.deployer.report import Candidate
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
-from onnxopt.errors import ModelError, UsageError
+from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.opening import SESSION
 from onnxopt.samples import Sample, Samples
 from tests.cli.command import command
@@ -32,7 +33,7 @@ def test_unmeasured_the_optimized_model_is_taken_and_equal(tmp_path: Path) -> No
         str(DIGITS), str(SAMPLES), folder=tmp_path, measure=False, quantize=False
     )
     assert report.chosen == "optimized"
-    assert [each.label for each in report.candidates] == ["exported", "optimized"]
+    assert [each.label for each in report.candidates] == ["given", "optimized"]
     assert report.candidates[1].nodes < report.candidates[0].nodes
     assert json.loads((tmp_path / "report.json").read_text())["chosen"] == "optimized"
     feeds = dict(np.load(next(iter(sorted(SAMPLES.glob("*.npz"))))))
@@ -62,16 +63,35 @@ def test_quantized_where_it_keeps_the_outputs(tmp_path: Path, labelled: bool) ->
         np.savez(tmp_path / "samples" / path.name, **kept)
     samples = tmp_path / "samples"
     report = onnxopt.deploy(DIGITS, samples, folder=tmp_path / "out", measure=False)
-    assert [each.label for each in report.candidates] == ["exported", "optimized", "quantized"]
+    assert [each.label for each in report.candidates] == ["given", "optimized", "quantized"]
     assert report.candidates[2].refused is None
     assert bool(report.candidates[2].metrics) is labelled
+    assert report.candidates[2].how == "int8"
+    assert ("a fall of 0.01 is allowed" in report.candidates[2].agrees) is labelled
+    assert ("dB are asked for" in report.candidates[2].agrees) is not labelled
+    compare = next(
+        line for line in report.commands if "compare" in line and "quantized.onnx" in line
+    )
+    assert ("--max-drop 0.01" in compare) is labelled
+    assert ("--min-sqnr" in compare) is not labelled
     again = onnxopt.deploy(DIGITS, samples, folder=tmp_path / "out", measure=False)
     assert "quantize" in again.reused
     lines = [line for line in again.commands if line.startswith("onnxopt quantize")]
     assert ("--max-drop 0.01" in lines[0]) is labelled
-    assert json.loads((tmp_path / "out" / "stages.json").read_text())["quantize"]["result"][
-        "budget"
-    ] is (labelled)
+
+
+def test_a_target_that_is_elsewhere(tmp_path: Path) -> None:
+    if Cuda.unavailable() is None:
+        pytest.skip("CUDA is here")
+    folder = tmp_path / "out"
+    with pytest.raises(BackendError, match="--no-measure prepares"):
+        onnxopt.deploy(DIGITS, folder=folder, target="cuda")
+    assert not folder.exists()
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=folder, target="cuda", measure=False)
+    assert "compared on the CPU" in report.warnings[0]
+    assert report.session == "cuda"
+    compare = next(line for line in report.commands if "compare" in line)
+    assert "--provider" not in compare
 
 
 def test_commands_repeat_what_was_done(tmp_path: Path) -> None:
@@ -120,7 +140,10 @@ def test_what_was_made_and_left_is_told() -> None:
     told = left_behind([exported, optimized, refused], "optimized", measured=True)
     assert told == ["quantized: loses too much"]
     plain = dataclasses.replace(refused, refused=None)
-    told = left_behind([exported, optimized, plain], "optimized", measured=False)
+    told = left_behind([exported, optimized, plain], "quantized", measured=True)
+    assert told == ["optimized: faster by 10 %; less than the quantized one gains"]
+    unmeasured = dataclasses.replace(plain, outcome=None, ratio=None, verdict="")
+    told = left_behind([exported, optimized, unmeasured], "optimized", measured=False)
     assert told == ["quantized: whether it is faster was not measured"]
 
 
@@ -157,9 +180,10 @@ def _clock(files: dict[str, Path], *_: object) -> dict[str, Any]:
             "ratio": [ratio, ratio - 0.01, ratio + 0.01] if at else None,
             "outcome": "faster" if at else None,
             "verdict": "faster by 20 %" if at else "",
+            "again": "",
             "refused": None,
         }
-    return {"rows": rows, "warnings": []}
+    return {"rows": rows, "unsteady": ["took 31 s"]}
 
 
 def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +197,8 @@ def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "onnxopt.session" in page
     assert "<svg" in page
     assert str(report).count("onnxopt bench") == 1
+    assert "took 31 s" in page
+    assert "not steady" in str(report)
     assert onnxopt.load(report.model).metadata_props[SESSION] == report.session
 
 
@@ -197,6 +223,7 @@ def _candidate(label: str, ratio: float, outcome: str, refused: str | None = Non
         weight_bytes=1,
         ratio=(ratio, ratio - 0.01, ratio + 0.01),
         outcome=outcome,
+        verdict=f"{outcome} by {100 * abs(1 - ratio):.0f} %",
         refused=refused,
     )
 
@@ -223,9 +250,14 @@ def test_the_choice_is_never_slower_and_never_refused(
 
 def test_the_way_to_open_is_the_usual_one_unless_another_is_faster() -> None:
     row = {"ratio": [0.8, 0.7, 0.9], "verdict": "faster by 20 %"}
+    ways = ways_to_open("cpu", 2)
+    assert list(ways) == ["cpu", "cpu{threads=1}", "cpu{spinning=false}"]
     slower = {"cpu{threads=1}": {**row, "outcome": "unknown"}}
-    assert way_of(slower, "cpu")[0] == "cpu"
-    assert way_of({"cpu{threads=1}": {**row, "outcome": "faster"}}, "cpu")[0] == "cpu{threads=1}"
+    name, why = way_of(slower, ways, "cpu")
+    assert name == "cpu"
+    assert "cpu{spinning=false} (threads that wait for work sleep)" in why
+    name, why = way_of({"cpu{threads=1}": {**row, "outcome": "faster"}}, ways, "cpu")
+    assert (name, why) == ("cpu{threads=1}", "one thread, faster by 20 % than cpu")
 
 
 def test_a_model_may_not_name_files_to_write(tmp_path: Path) -> None:

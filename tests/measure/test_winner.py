@@ -47,14 +47,15 @@ def test_the_best_of_several_is_measured_again() -> None:
     assert third.chosen is not None
     assert third.ratio is not None
     assert third.ratio != third.chosen
-    assert re.search(r"measured again as the best, after [\d.]+: .* beside .*s$", third.verdict)
+    again = r"as the best of several measured again, at first [\d.]+; this time .*s to .*s$"
+    assert re.search(again, third.again)
     assert third.outcome == "faster"
 
 
 def test_of_two_nothing_is_chosen() -> None:
     report = bench([fake("a", 0.004), fake("b", 0.001)], feeds=[{}], effort=EFFORT, force=True)
     assert report.rows[1].chosen is None
-    assert "again" not in report.rows[1].verdict
+    assert not report.rows[1].again
 
 
 def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""What is asked of a deployment."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from onnxopt.exporter.notation import Axes
+from onnxopt.measure.run import Progress
+from onnxopt.samples import Samples
+
+
+def _silent(share: float, text: str) -> None:
+    del share, text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a deployment."""
+
+    folder: Path
+    """Takes every file; stages that are done in it already are not done again."""
+    samples: Path | Samples | None = None
+    """Real inputs, with labels where there are any."""
+    inputs: Any = None
+    dynamic: Axes | Literal["none"] | None = None
+    outputs: tuple[str, ...] = ()
+    target: str = "cpu"
+    quantize: bool = True
+    metrics: tuple[str, ...] = ()
+    max_drop: float = 0.01
+    """How much of the first metric quantization may cost, in its own unit."""
+    measure: bool = True
+    budget_s: float = 20.0
+    """Seconds for each of the three measurements."""
+    seed: int = 0
+    progress: Progress = _silent
