@@ -14,8 +14,10 @@ from onnxopt.ops import QUANTIZED
 from onnxopt.pipeline import Pipeline
 from onnxopt.target import Target
 
-FORMS = ("keep-blocks", "to-gemm")
+FORMS = ("keep-blocks", "to-gemm", "shuffle-channels")
 """Passes that write what only kernels of floats gain from."""
+HIDING = ("to-gemm", "shuffle-channels")
+"""Of these, what comes after pruning: rows have no axis of their own, shuffles fixed numbers."""
 
 
 def optimized(

@@ -238,7 +238,7 @@ class _Run:
             self._target.name,
             "prune the float model that it was made from, then quantize",
             # layers that shared weights could not shrink apart; rows of a Gemm hide their axes
-            skip=("share-initializers", "to-gemm"),
+            skip=("share-initializers", *floats.HIDING),
             observers=self._request.observers,
             seed=self._request.seed,
         )
@@ -248,7 +248,7 @@ class _Run:
         return model
 
     def _finish(self, model: ir.Model) -> None:
-        tail = floats.last_passes(self._target, ("to-gemm",))
+        tail = floats.last_passes(self._target, floats.HIDING)
         Pipeline.parse(tail).run(model, Context(target=self._target))
 
     def _warn(self, count: int) -> None:
