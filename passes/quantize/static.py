@@ -14,6 +14,7 @@ from onnxopt.kernels import IntegerKernels, Role
 from onnxopt.layers import readers
 from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of, with_room
+from onnxopt.passes.quantize._joined import join
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
@@ -107,6 +108,7 @@ class _Placing:
                 self._params[value] = fit(
                     found.low, found.high, self._activation, symmetric=self._kernels.symmetric
                 )
+        join(self._plan, self._params)
         for node, kernel in self._plan.between.items():
             if kernel.role is not Role.OWN:
                 same = self._params[data_inputs(node)[0]]

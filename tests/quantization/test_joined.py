@@ -1,0 +1,78 @@
+"""What a Concat joins has one scale, where that costs little."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from onnxopt import graph
+from tests.contract.corpus.build import normal
+from tests.quantization.tools import quantized, read
+
+IMAGE = [{"x": normal(1, 8, 6, 6, seed=seed)} for seed in range(4)]
+WEIGHTS = {"w": normal(8, 8, 1, 1) / 3, "u": normal(8, 8, 1, 1, seed=1) / 3}
+
+
+def scales(made: ir.Model) -> dict[str, list[float]]:
+    """Return the scales that each Concat reads and writes, by its output."""
+    found = {}
+    for node in made.graph:
+        if node.op_type == "Concat":
+            read = [value.producer() for value in node.inputs if value is not None]
+            write = [use.node for use in node.outputs[0].uses()]
+            assert all(each is not None and each.op_type == "DequantizeLinear" for each in read)
+            assert [each.op_type for each in write] == ["QuantizeLinear"]
+            both = [each.inputs[1] for each in (*read, *write) if each is not None]
+            found[str(node.name)] = [graph.scalar(value) or 0.0 for value in both]
+    return found
+
+
+def joined(times: float, between: str = "") -> list[float]:
+    """Quantize two layers that are joined, the second ``times`` as large; return the scales."""
+    pool = "q = MaxPool <kernel_shape = [1,1]> (s)" if between else "q = Identity(s)"
+    text = f"""g (float[1,8,6,6] x) => (float[1,8,6,6] y) {{
+        a = Conv(x, w) r = Relu(a) b = Conv(x, u) s = Relu(b)
+        {pool if between else ""}
+        [join] j = Concat <axis = 1> (r, {"q" if between else "s"})
+        y = Conv(j, v) }}"""
+    held = {**WEIGHTS, "v": normal(8, 16, 1, 1, seed=2), "u": WEIGHTS["u"] * times}
+    made = read(text, held)
+    assert quantized(made, IMAGE) == 3
+    return scales(made)["join"]
+
+
+@pytest.mark.parametrize("between", ["", "MaxPool"])
+def test_parts_take_the_scale_of_the_whole(between: str) -> None:
+    assert len(set(joined(0.8, between))) == 1
+
+
+def test_a_part_that_would_lose_more_than_a_bit_keeps_its_own() -> None:
+    first, second, whole = joined(0.1)
+    assert first == whole
+    assert second < 0.5 * whole
+
+
+def test_joins_of_joins_have_one_scale() -> None:
+    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
+        a = Conv(x, w) r = Relu(a) b = Conv(x, u) s = Relu(b)
+        [one] j = Concat <axis = 1> (r, s)
+        c = Conv(j, v) t = Relu(c)
+        [two] k = Concat <axis = 1> (j, t)
+        y = Conv(k, z) }"""
+    held = {**WEIGHTS, "v": normal(8, 16, 1, 1, seed=2) / 5, "z": normal(8, 24, 1, 1, seed=3)}
+    made = read(text, held)
+    assert quantized(made, IMAGE) == 4
+    found = scales(made)
+    assert len({*found["one"], *found["two"]}) == 1
+
+
+def test_another_zero_point_keeps_its_scale() -> None:
+    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
+        a = Conv(x, w) r = Relu(a) b = Conv(x, u)
+        [join] j = Concat <axis = 1> (r, b)
+        y = Conv(j, v) }"""
+    made = read(text, {**WEIGHTS, "v": normal(8, 16, 1, 1, seed=2)})
+    assert quantized(made, IMAGE) == 3
+    first, second, whole = scales(made)["join"]
+    assert first != whole
+    assert second == whole
