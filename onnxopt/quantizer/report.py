@@ -142,10 +142,15 @@ class Tried:
 
     def kept(self) -> Iterator[str]:
         """Yield which layers stay in float, and why."""
-        if self.in_float:
-            shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.in_float.items())[:NAMED]]
-            kept = _some(shown, len(self.in_float))
+        costly = {name: db for name, db in self.in_float.items() if math.isfinite(db)}
+        if costly:
+            shown = [f"{name} ({db:.1f} dB)" for name, db in list(costly.items())[:NAMED]]
+            kept = _some(shown, len(costly))
             yield f"{self.scheme}: back in float, for they cost most: {kept}"
+        idle = [name for name in self.in_float if name not in costly]
+        if idle:
+            kept = _some(idle[:NAMED], len(idle))
+            yield f"{self.scheme}: in float too, for nothing beside them is integer: {kept}"
         if self.slower:
             kept = _some(self.slower[:NAMED], len(self.slower))
             yield f"{self.scheme}: faster in float: {kept}"

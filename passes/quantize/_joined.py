@@ -23,7 +23,7 @@ def join(plan: Plan, params: MutableMapping[ir.Value, Params]) -> None:
     """
     fixed: set[ir.Value] = set()
     for node in reversed(plan.between):
-        [tail] = plan.tails(node)
+        tail = plan.tails(node)[0]
         if node.op_type != "Concat" or tail not in params:
             continue
         parts = [_source(plan, value) for value in data_inputs(node)]

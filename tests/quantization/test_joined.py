@@ -76,3 +76,15 @@ def test_another_zero_point_keeps_its_scale() -> None:
     first, second, whole = scales(made)["join"]
     assert first != whole
     assert second == whole
+
+
+def test_halves_of_a_split_are_joined() -> None:
+    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
+        a = Conv(x, w) r = Relu(a)
+        p, q = Split <axis = 1, num_outputs = 2> (r)
+        b = Conv(q, v) s = Relu(b)
+        [join] j = Concat <axis = 1> (p, s)
+        y = Conv(j, u) }"""
+    made = read(text, {**WEIGHTS, "v": normal(4, 4, 1, 1, seed=2)})
+    assert quantized(made, IMAGE) == 3
+    assert len(set(scales(made)["join"])) == 1
