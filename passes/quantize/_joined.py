@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 import onnx_ir as ir
 
 from onnxopt.kernels import Role
 from onnxopt.passes.quantize._plan import Plan, data_inputs
-from onnxopt.quantization.params import Params
+from onnxopt.quantization.params import Params, fit
 
 LEAST = 0.5
 """The share of the joined range that a part must have to take its scale: it loses a bit at most."""
 
 
-def join(plan: Plan, params: MutableMapping[ir.Value, Params]) -> None:
-    """Give parts of a Concat the scale of the whole, the widest of them, the last Concat first.
+def join(plan: Plan, params: MutableMapping[ir.Value, Params], *, symmetric: bool) -> None:
+    """Give parts of a Concat one scale that holds them all, the last Concat first.
 
     ONNX Runtime looks every number of a part up in a table where the scales differ, and copies it
-    where they do not, which is several times faster. Parts with another zero point, or with so
-    small a range that a bit or more would be lost, keep their own.
+    where they do not, which is several times faster. Parts with so small a range that more than a
+    bit would be lost keep their own; so does what begins at zero beside what does not, for a Relu
+    may have gone up in that.
     """
     fixed: set[ir.Value] = set()
     for node in reversed(plan.between):
@@ -28,12 +29,27 @@ def join(plan: Plan, params: MutableMapping[ir.Value, Params]) -> None:
             continue
         parts = [_source(plan, value) for value in data_inputs(node)]
         near = [part for part in parts if part in params and _alike(params[part], params[tail])]
-        wide = tail if tail in fixed else max([tail, *near], key=lambda value: _step(params[value]))
-        whole = params[wide]
+        whole = _whole([tail, *near], params, fixed, symmetric=symmetric)
         for value in (tail, *near):
-            if value not in fixed and LEAST <= _step(params[value]) / _step(whole) <= 1:
+            if value not in fixed and _holds(whole, params[value]):
                 params[value] = whole
                 fixed.add(value)
+
+
+def _whole(
+    values: Sequence[ir.Value],
+    params: MutableMapping[ir.Value, Params],
+    fixed: set[ir.Value],
+    *,
+    symmetric: bool,
+) -> Params:
+    """Return what holds all of some values; where one is fixed already, what the first such has."""
+    held = [params[value] for value in values]
+    for value in values:
+        if value in fixed:
+            return params[value]
+    low, high = min(float(each.low) for each in held), max(float(each.high) for each in held)
+    return fit(low, high, held[0].type, symmetric=symmetric)
 
 
 def _source(plan: Plan, value: ir.Value) -> ir.Value:
@@ -46,9 +62,16 @@ def _source(plan: Plan, value: ir.Value) -> ir.Value:
 
 
 def _alike(one: Params, other: Params) -> bool:
-    same = one.type == other.type and one.zero_point == other.zero_point
-    return bool(same) and LEAST <= _step(one) / _step(other) <= 1 / LEAST
+    same = one.type == other.type and _from_zero(one) == _from_zero(other)
+    return same and LEAST <= float(one.scale) / float(other.scale) <= 1 / LEAST
 
 
-def _step(params: Params) -> float:
-    return float(params.scale)
+def _from_zero(params: Params) -> bool:
+    return int(params.zero_point) == params.type.qmin
+
+
+def _holds(whole: Params, part: Params) -> bool:
+    """Return whether a part loses no more than a bit in a range, and is not cut off by it."""
+    step = float(whole.scale)
+    inside = part.low >= whole.low - step and part.high <= whole.high + step
+    return bool(inside) and float(part.scale) / step >= LEAST

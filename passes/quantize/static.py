@@ -108,7 +108,7 @@ class _Placing:
                 self._params[value] = fit(
                     found.low, found.high, self._activation, symmetric=self._kernels.symmetric
                 )
-        join(self._plan, self._params)
+        join(self._plan, self._params, symmetric=self._kernels.symmetric)
         for node, kernel in self._plan.between.items():
             if kernel.role is not Role.OWN:
                 same = self._params[data_inputs(node)[0]]

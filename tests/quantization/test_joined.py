@@ -66,16 +66,17 @@ def test_joins_of_joins_have_one_scale() -> None:
     assert len({*found["one"], *found["two"]}) == 1
 
 
-def test_another_zero_point_keeps_its_scale() -> None:
-    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
-        a = Conv(x, w) r = Relu(a) b = Conv(x, u)
+@pytest.mark.parametrize("other", ["Relu", "LeakyRelu"])
+def test_what_begins_at_zero_keeps_its_scale_beside_what_does_not(other: str) -> None:
+    text = f"""g (float[1,8,6,6] x) => (float[1,8,6,6] y) {{
+        a = Conv(x, w) r = {other}(a) b = Conv(x, u)
         [join] j = Concat <axis = 1> (r, b)
-        y = Conv(j, v) }"""
+        y = Conv(j, v) }}"""
     made = read(text, {**WEIGHTS, "v": normal(8, 16, 1, 1, seed=2)})
     assert quantized(made, IMAGE) == 3
     first, second, whole = scales(made)["join"]
-    assert first != whole
     assert second == whole
+    assert (first == whole) is (other == "LeakyRelu")
 
 
 def test_halves_of_a_split_are_joined() -> None:
