@@ -10,7 +10,7 @@ LOSSLESS = (
 _WHOLE = "fuse, simplify, read-extents, share-initializers, cse, dce"
 """After attention has become one operator: what else the newer operator set has one for."""
 
-_FORMS = "keep-blocks, to-gemm, shuffle-channels, simplify, cse, dce"
+_FORMS = "keep-blocks, to-gemm, shuffle-channels, simplify, share-initializers, cse, dce"
 """What kernels of floats run fastest, and what that leaves to be tidied up."""
 
 ONNXRUNTIME_CPU = f"{LOSSLESS}, attention, {_WHOLE}, {_FORMS}, forget-shapes"

@@ -94,7 +94,7 @@ def lines(out: Path) -> Iterator[str]:
         shown = "1 (itself)" if ratio is None else "{:.3f} ({:.3f} to {:.3f})".format(*ratio)
         first = report["candidates"][0]
         size = f"{best['weight_bytes'] / max(first['weight_bytes'], 1):.2f}"
-        said = best["agrees"] or "the exported model"
+        said = best["agrees"] or "the model itself"
         if path.parent.name in CORPUS:
             score = scores(out, path.parent.name)
             said += f"; {score['metric']} {score['after']:.4g}, was {score['before']:.4g}"
@@ -107,7 +107,7 @@ def lines(out: Path) -> Iterator[str]:
 def summarize(out: Path) -> None:
     """Write OUT/SUMMARY.md from every report."""
     head = [
-        "| model | deployed | latency, share of the exported | weights | outputs | session | took |"
+        "| model | deployed | latency, share of the first | weights | outputs | session | took |"
     ]
     head += ["|---|---|---|---|---|---|---|"]
     (out / "SUMMARY.md").write_text("\n".join([*head, *lines(out)]) + "\n")

@@ -60,6 +60,6 @@ def first_passes(target: Target, skip: Sequence[str] = ()) -> Pipeline:
 def last_passes(target: Target, forms: Sequence[str] = ()) -> str:
     """Return the passes that end a pipeline on this target, and such ``forms`` as it has."""
     own = [name for name in forms if name in target.pipeline]
-    first = f"infer-shapes, {', '.join(own)}, simplify, cse, " if own else ""
+    first = f"infer-shapes, {', '.join(own)}, simplify, share-initializers, cse, " if own else ""
     last = "dce, forget-shapes" if "forget-shapes" in target.pipeline else "dce"
     return f"{first}{last}"

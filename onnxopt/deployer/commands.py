@@ -9,6 +9,8 @@ from pathlib import Path
 from onnxopt.exporter import ExportReport
 from onnxopt.samples import Samples
 
+_UNNAMED = "the samples came from Python: add --samples and their folder to the commands below"
+
 
 class Commands:
     """Commands of a shell in the order of the stages, each with the samples and the seed it had."""
@@ -16,6 +18,7 @@ class Commands:
     def __init__(self, samples: Path | Samples | None, seed: int) -> None:
         self.more: list[object] = ["--samples", samples] if isinstance(samples, Path) else []
         """What every command ends with."""
+        self.notes = [_UNNAMED] if isinstance(samples, Samples) else []
         self.more += ["--seed", seed] if seed else []
         self.lines: list[str] = []
 

@@ -42,7 +42,7 @@ def _closeness(report: CompareReport) -> str:
     said = [change_text(each) for each in report.metrics]
     limits = report.limits
     if said and limits.max_drop is not None:
-        said[0] += f" (a fall of {limits.max_drop:g} is allowed)"
+        said[0] += f" ({_allowed(report.metrics[0], limits.max_drop)} is allowed)"
     if levels:
         worst = min(levels)
         error = f"error {_share(worst)} of the signal ({worst:.1f} dB"
@@ -51,6 +51,12 @@ def _closeness(report: CompareReport) -> str:
     text = "; ".join(said) or report.verdict
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
     return f"{text}; on {samples} that it was not calibrated on"
+
+
+def _allowed(change: Change, drop: float) -> str:
+    if change.kind is Kind.SHARE:
+        return f"a fall of {100 * drop:g} point{'' if drop == 0.01 else 's'}"
+    return f"a {'fall' if change.higher_is_better else 'rise'} of {drop:g}"
 
 
 def _share(level_db: float) -> str:

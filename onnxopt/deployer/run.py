@@ -98,7 +98,7 @@ class _Deployment:
             commands=tuple(self._commands.lines),
             warnings=tuple(dict.fromkeys(self._warnings)),
             measurement=tuple(dict.fromkeys(self._measurement)),
-            notes=self._notes,
+            notes=[*self._notes, *self._commands.notes],
             reused=tuple(self._stages.reused),
             host=f"{Host.here().cpu}, {Host.here().cores} cores",
             seconds=time.perf_counter() - started,

@@ -67,7 +67,7 @@ def test_quantized_where_it_keeps_the_outputs(tmp_path: Path, labelled: bool) ->
     assert report.candidates[2].refused is None
     assert bool(report.candidates[2].metrics) is labelled
     assert report.candidates[2].how == "int8"
-    assert ("a fall of 0.01 is allowed" in report.candidates[2].agrees) is labelled
+    assert ("a fall of 1 point is allowed" in report.candidates[2].agrees) is labelled
     assert ("dB are asked for" in report.candidates[2].agrees) is not labelled
     compare = next(
         line for line in report.commands if "compare" in line and "quantized.onnx" in line
@@ -102,6 +102,14 @@ def test_commands_repeat_what_was_done(tmp_path: Path) -> None:
     for line in report.commands:
         assert line.endswith(f"--samples {SAMPLES} --seed 3")
         assert f"'{folder}/optimized.onnx'" in line
+
+
+def test_commands_without_a_folder_of_samples_say_so(tmp_path: Path) -> None:
+    feeds = [{"image": np.zeros((1, 1, 8, 8), np.float32)}]
+    options: dict[str, Any] = {"measure": False, "quantize": False}
+    report = onnxopt.deploy(DIGITS, Samples.of(feeds), folder=tmp_path, **options)
+    assert "add --samples" in str(report)
+    assert "add --samples" not in str(onnxopt.deploy(DIGITS, folder=tmp_path, **options))
 
 
 def test_a_page_that_cannot_be_made_is_told(
