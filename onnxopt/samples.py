@@ -135,6 +135,12 @@ def named_samples(path: Path) -> Samples:
     return Samples(lambda: map(read, found), len(found))
 
 
+def check(path: Path) -> None:
+    """Raise ModelError where there is no sample at a path."""
+    if not _entries(path):
+        raise ModelError(f"{path}: there are no .npz, .npy or .pb files; check the path")
+
+
 def _entries(path: Path) -> list[tuple[Path, ...]]:
     """Return the files of every sample: one file each, or the numbered files of a folder."""
     if not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from onnxopt import io, lossless
@@ -9,11 +10,20 @@ from onnxopt.comparison.named import metric_of
 from onnxopt.quantizer.judge import Budget
 from onnxopt.quantizer.run import SHARES
 from onnxopt.samples import Samples
+from onnxopt.samples import check as check_path
 from onnxopt.split import Split
 from onnxopt.target import Feeds
 
 _ENOUGH = 4
 """Samples that latency is measured on."""
+
+
+def check(samples: Path | Samples | None, metrics: Sequence[str]) -> None:
+    """Raise ModelError where there are no samples at a path, UsageError for an unknown metric."""
+    if isinstance(samples, Path):
+        check_path(samples)
+    for metric in metrics:
+        metric_of(metric)
 
 
 class Held:

@@ -33,7 +33,7 @@ def _left(report: QuantizeReport) -> list[str]:
     for row in report.tried:
         if row.scheme in (FLOAT, GIVEN, report.chosen):
             continue
-        why = row.refused or row.verdict or report.why
+        why = row.refused or row.verdict or f"{report.chosen} was taken, {report.why}"
         ahead = not row.refused and row.outcome == "faster" and report.chosen not in (FLOAT, GIVEN)
         found.append(f"{row.scheme}: {why}" + (f"; {report.chosen} is better" if ahead else ""))
     if report.chosen in (FLOAT, GIVEN):

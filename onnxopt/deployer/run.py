@@ -24,7 +24,7 @@ from onnxopt.deployer.choice import (
 )
 from onnxopt.deployer.commands import Commands, export_command
 from onnxopt.deployer.exactness import compared, limits_of
-from onnxopt.deployer.held import Held
+from onnxopt.deployer.held import Held, check
 from onnxopt.deployer.quantized import quantized
 from onnxopt.deployer.report import (
     EXPORTED,
@@ -58,6 +58,7 @@ class _Deployment:
         self._thing, self._request = thing, request
         self._warnings: list[str] = []
         self._runs_on = self._present(request.target)
+        check(request.samples, request.metrics)
         keep_apart(thing, request.folder)
         self._stages = Stages(request.folder)
         self._measurement: list[str] = []
@@ -245,7 +246,8 @@ class _Deployment:
             self._rolled_back.append(f"quantization: {error}")
             return
         self._rolled_back += found["left"]
-        self._warnings += found["warnings"]
+        elsewhere = self._runs_on != asked.target  # which is told already
+        self._warnings += [] if elsewhere else found["warnings"]
         self._measurement += found["unsteady"]
         if found["chosen"]:
             self._files[QUANTIZED], self._quantized = path, found

@@ -14,6 +14,7 @@ import pytest
 
 import onnxopt
 from onnxopt.backends.cuda import Cuda
+from onnxopt.deployer import Request, run
 from onnxopt.deployer.choice import best_of, decided, left_behind, way_of, ways_to_open
 from onnxopt.deployer.report import Candidate
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
@@ -92,6 +93,23 @@ def test_a_target_that_is_elsewhere(tmp_path: Path) -> None:
     assert report.session == "cuda"
     compare = next(line for line in report.commands if "compare" in line)
     assert "--provider" not in compare
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (Request(folder=Path(), samples=Path("nowhere")), "no such file or folder"),
+        (Request(folder=Path(), metrics=("perplexit",)), "unknown metric"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_written(
+    asked: Request, problem: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    asked = dataclasses.replace(asked, folder=folder)
+    with pytest.raises((ModelError, UsageError), match=problem):
+        run(DIGITS, asked)
+    assert not folder.exists()
 
 
 def test_commands_repeat_what_was_done(tmp_path: Path) -> None:
