@@ -57,7 +57,7 @@ def nested(graph: ir.Graph) -> Iterator[ir.Graph]:
         current = pending.pop()
         yield current
         for node in current:
-            if node.attributes:
+            if node.attributes.data:  # a plain dict: no call of Python's own for every node
                 pending.extend(subgraphs(node))
 
 
@@ -141,9 +141,13 @@ def ints(value: ir.Value | None) -> tuple[int, ...] | None:
 
 def _shape(value: ir.Value | None) -> ir.Shape | None:
     """Return the shape of a tensor; a sequence carries that of its elements, which is another."""
-    if value is None or isinstance(value.type, ir.SequenceType | ir.OptionalType):
+    if value is None or type(value.type) in _CONTAINERS:
         return None
     return value.shape
+
+
+_CONTAINERS = frozenset((ir.SequenceType, ir.OptionalType))
+"""By class, for ``isinstance`` of these, which are protocols, costs more than all the rest here."""
 
 
 def dims(value: ir.Value | None) -> tuple[int | str | None, ...] | None:

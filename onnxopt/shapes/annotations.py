@@ -108,7 +108,7 @@ def _changed_type(value: ir.Value, fact: Fact, fixed: bool) -> ir.TypeProtocol |
         return None if value.type == fact.type else fact.type
     if fact.dtype is None:
         return None
-    if isinstance(value.type, ir.TensorType) and value.type.dtype is fact.dtype:
+    if type(value.type) is ir.TensorType and value.type.dtype is fact.dtype:
         return None
     return ir.TensorType(fact.dtype)
 
