@@ -6,6 +6,7 @@ from collections.abc import MutableMapping, Sequence
 
 import onnx_ir as ir
 
+from onnxopt import graph
 from onnxopt.kernels import Role
 from onnxopt.passes.quantize._plan import Plan, data_inputs
 from onnxopt.quantization.params import Params, fit
@@ -20,7 +21,7 @@ def join(plan: Plan, params: MutableMapping[ir.Value, Params], *, symmetric: boo
     ONNX Runtime looks every number of a part up in a table where the scales differ, and copies it
     where they do not, which is several times faster. Parts with so small a range that more than a
     bit would be lost keep their own; so does what begins at zero beside what does not, for a Relu
-    may have gone up in that.
+    may have gone up in that, and what a Clip ends beside what goes on.
     """
     fixed: set[ir.Value] = set()
     for node in reversed(plan.between):
@@ -31,7 +32,8 @@ def join(plan: Plan, params: MutableMapping[ir.Value, Params], *, symmetric: boo
         near = [part for part in parts if part in params and _alike(params[part], params[tail])]
         whole = _whole([tail, *near], params, fixed, symmetric=symmetric)
         for value in (tail, *near):
-            if value not in fixed and _holds(whole, params[value]):
+            free = value not in fixed and not _cut(value, params[value], whole)
+            if free and _holds(whole, params[value]):
                 params[value] = whole
                 fixed.add(value)
 
@@ -68,6 +70,16 @@ def _alike(one: Params, other: Params) -> bool:
 
 def _from_zero(params: Params) -> bool:
     return int(params.zero_point) == params.type.qmin
+
+
+def _cut(value: ir.Value, part: Params, whole: Params) -> bool:
+    """Return whether a range lets more through than a Clip that has gone up in it."""
+    clip = value.producer()
+    if clip is None or clip.op_type != "Clip" or clip.domain:
+        return False
+    bound = graph.scalar(clip.inputs[2]) if len(clip.inputs) > 2 and clip.inputs[2] else None
+    high = float(part.high) if bound is None else max(bound, float(part.high))
+    return float(whole.high) > high + float(part.scale)
 
 
 def _holds(whole: Params, part: Params) -> bool:

@@ -7,10 +7,11 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
-from onnxopt import catalogue
+from onnxopt import catalogue, io
 from onnxopt.quantizer.carried import carried
 from onnxopt.quantizer.guard import STEPS, Guard
 from onnxopt.target import Session
+from tests.contract.corpus.build import model
 
 
 def leaky(gain: float, names: tuple[str, str] = ("state", "stateN")) -> ir.Model:
@@ -64,3 +65,15 @@ def test_errors_add_up_in_what_is_fed_back() -> None:
         signal += float(np.square(exact_state).sum())
         noise += float(np.square(exact_state - near_state).sum())
     assert often.sqnr_db == pytest.approx(10 * np.log10(signal / noise), abs=0.05)
+
+
+def test_a_cache_that_grows_is_not_fed_back() -> None:
+    text = """g (float[p,2] past_key, float[1,2] x, float[t] mask) => (float[q,2] present_key) {
+        y = Relu(x) present_key = Concat <axis = 0> (past_key, y) }"""
+    made = io.from_proto(model(text, {}, opset=20))
+    assert carried(made) == {"present_key": "past_key"}
+    sizes = {"past_key": (3, 2), "x": (1, 2), "mask": (4,)}
+    feeds = [{name: np.ones(size, np.float32) for name, size in sizes.items()}]
+    with opened(made) as session:
+        assert Guard(session, feeds, carried(made)).loss(session).sqnr_db == np.inf
+        assert Guard(session, feeds, carried(made))._carried == {}

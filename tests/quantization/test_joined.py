@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt import graph
-from tests.contract.corpus.build import normal
+from tests.contract.corpus.build import normal, scalar
 from tests.quantization.tools import quantized, read
 
 IMAGE = [{"x": normal(1, 8, 6, 6, seed=seed)} for seed in range(4)]
@@ -77,6 +77,19 @@ def test_what_begins_at_zero_keeps_its_scale_beside_what_does_not(other: str) ->
     first, second, whole = scales(made)["join"]
     assert second == whole
     assert (first == whole) is (other == "LeakyRelu")
+
+
+@pytest.mark.parametrize("high", [1.0, 100.0])
+def test_what_a_clip_ends_keeps_its_scale_beside_what_goes_on(high: float) -> None:
+    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
+        a = Conv(x, w) r = Clip(a, low, high) b = Conv(x, u) s = Relu(b)
+        [join] j = Concat <axis = 1> (r, s)
+        y = Conv(j, v) }"""
+    held = {**WEIGHTS, "v": normal(8, 16, 1, 1, seed=2), "low": scalar(0.0), "high": scalar(high)}
+    made = read(text, held)
+    assert quantized(made, IMAGE) == 3
+    first, _, whole = scales(made)["join"]
+    assert (first == whole) is (high == 100.0)
 
 
 def test_halves_of_a_split_are_joined() -> None:
