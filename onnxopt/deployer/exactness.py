@@ -46,7 +46,11 @@ def _closeness(report: CompareReport) -> str:
     if levels:
         worst = min(levels)
         error = f"error {_share(worst)} of the signal ({worst:.1f} dB"
-        asked = "" if limits.min_sqnr is None else f"; {limits.min_sqnr:g} dB are asked for"
+        asked = (
+            ""
+            if limits.min_sqnr is None
+            else f"; at least {limits.min_sqnr:g} dB are expected of its types"
+        )
         said.append(f"{error}{asked})")
     text = "; ".join(said) or report.verdict
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"

@@ -16,7 +16,7 @@ OPTIMIZED, QUANTIZED = "optimized", "quantized"
 
 COLUMNS = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
 
-UNSTEADY = "the machine was not steady all the time: intervals are wider for it, not wrong"
+UNSTEADY = "the machine was not steady all the time; on a quiet one the figures may be others"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,8 @@ from onnxopt.plain import json_text
 from onnxopt.quantizer.schemes import SCHEMES
 from onnxopt.report import Size
 
+_SCORED = "the report scores samples that quantizing did not see; its compare command scores all"
+
 
 def run(thing: object, request: Request) -> DeployReport:
     """Bring a model to a file that is ready to run; the folder takes everything.
@@ -278,6 +280,8 @@ class _Deployment:
         key = self._key(label, file_hash(path), *limits)
         found = self._stages.do(f"compare {label}", key, lambda: self._compared(label))
         self._commands.add("compare", *self._compare_words(label, found["limits"]))
+        if found["limits"] and self._samples is not None:
+            self._notes.append(_SCORED)
         return dataclasses.replace(
             plain,
             how=self._quantized["chosen"] if label == QUANTIZED else "",

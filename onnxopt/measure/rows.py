@@ -137,10 +137,11 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
         text = "measured again as the best, which was not finished: nothing is claimed"
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
     beside = _measured(final.baseline, reading).median
-    said = f"as the best of several measured again, at first {first.exp().value:.3f}"
+    said = "measured a second time, as the best of several; "
+    said += f"the first ratio was {first.exp().value:.3f}"
     if again.median is not None and beside is not None:
         medians = (time_text(each.value) for each in (again.median, beside))
-        said += "; this time {} to the other's {}".format(*medians)
+        said += ", the second is of {} to {} beside it".format(*medians)
     return dataclasses.replace(again, error=error, chosen=first.exp(), again=said)
 
 

@@ -69,7 +69,7 @@ def test_quantized_where_it_keeps_the_outputs(tmp_path: Path, labelled: bool) ->
     assert bool(report.candidates[2].metrics) is labelled
     assert report.candidates[2].how == "int8"
     assert ("a fall of 1 point is allowed" in report.candidates[2].agrees) is labelled
-    assert ("dB are asked for" in report.candidates[2].agrees) is not labelled
+    assert ("dB are expected" in report.candidates[2].agrees) is not labelled
     compare = next(
         line for line in report.commands if "compare" in line and "quantized.onnx" in line
     )
