@@ -14,7 +14,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Pass
 from onnxopt.errors import OnnxoptError, UsageError
 from onnxopt.rewrite.builder import Builder
-from onnxopt.rewrite.glance import Maker, makers, possible
+from onnxopt.rewrite.glance import Maker, fed, makers, possible
 from onnxopt.rewrite.match import match
 from onnxopt.rewrite.outputs import undeclared
 from onnxopt.rewrite.pattern import Output
@@ -160,7 +160,9 @@ class _Rewriting:
         made = makers(node)
         key = (node.domain, node.op_type, made)
         if key not in self.near:
-            self.near[key] = [n for n in self._rules(node) if possible(n.rule, node, made)]
+            self.near[key] = [
+                n for n in self._rules(node) if fed(n.rule, made) and possible(n.rule, node, made)
+            ]
         return self.near[key]
 
     def _rewrite(self, node: ir.Node) -> list[ir.Node] | None:

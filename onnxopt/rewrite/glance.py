@@ -36,6 +36,11 @@ def _maker(value: ir.Value | None) -> Maker:
     return _GIVEN if tensor(value) is None else _STORED
 
 
+def fed(rule: Rule, made: Sequence[Maker]) -> bool:
+    """Return whether one of the operators makes an input that the rule says it reads."""
+    return not rule.reads or any(("", op_type) in made for op_type in rule.reads)
+
+
 def possible(rule: Rule, node: ir.Node, made: Sequence[Maker]) -> bool:
     """Return whether the first step of a match can succeed; True is no promise."""
     commute = (node.domain, node.op_type) in COMMUTATIVE

@@ -22,15 +22,13 @@ _TOLERANCE = {np.dtype(np.float16): 1e-3}
 
 def match(rule: Rule, root: ir.Node) -> Match | None:
     """Return how a rule's pattern matches at a node, or None."""
-    state = Match()
-    outputs = rule.outputs
-    if isinstance(outputs[0], Op | Output):
-        found = _solve(((outputs[0], _output(outputs[0], root)),), state, root.graph)
-        if found is not None and len(outputs) > 1:
-            found = _further_roots(rule, found, root)
-        if found is not None and (rule.shared or _closed(rule, found)):
-            return found
-    return None
+    first = rule.outputs[0]
+    found = _solve(((first, _output(first, root)),), Match(), root.graph)
+    if found is not None and len(rule.outputs) > 1:
+        found = _further_roots(rule, found, root)
+    if found is None or not (rule.shared or len(found.nodes) == 1 or _closed(rule, found)):
+        return None
+    return found
 
 
 def _output(pattern: Op | Output, node: ir.Node) -> ir.Value | None:
@@ -84,8 +82,7 @@ def _closed(rule: Rule, state: Match) -> bool:
 
 def _solve(goals: tuple[Goal, ...], state: Match, home: ir.Graph | None) -> Match | None:
     """Match every goal in order; return the bindings, or None, and then ``state`` is spoilt."""
-    while goals:
-        (pattern, value), goals = goals[0], goals[1:]
+    for at, (pattern, value) in enumerate(goals, 1):
         if isinstance(pattern, Var):
             if not _bind(pattern, value, state):
                 return None
@@ -93,9 +90,10 @@ def _solve(goals: tuple[Goal, ...], state: Match, home: ir.Graph | None) -> Matc
             if not isinstance(value, ir.Value) or not _is_number(value, pattern.value):
                 return None
         elif isinstance(pattern, Either):
-            return _first(((option, value) for option in pattern.options), goals, state, home)
+            options = ((option, value) for option in pattern.options)
+            return _first(options, goals[at:], state, home)
         elif isinstance(value, ir.Value):
-            return _solve_op(pattern, value, goals, state, home)
+            return _solve_op(pattern, value, goals[at:], state, home)
         else:
             return None
     return state
@@ -123,9 +121,7 @@ def _solve_op(
     if node.op_type not in op.op_types or node.domain != op.domain or node.graph is not home:
         return None
     orders = [order for order in _orders(op, node) if _plausible(order, node)]
-    if not orders:
-        return None
-    if not _attributes(op, node, state):
+    if not orders or (op.attributes and not _attributes(op, node, state)):
         return None
     state.nodes[id(op)] = node
     if op.name is not None:
@@ -169,7 +165,7 @@ def _enlarges(number: ir.Value, user: ir.Node) -> bool:
 def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
     """Yield the ways in which a node's inputs can be laid against a pattern's."""
     commute = (node.domain, node.op_type) in COMMUTATIVE
-    return orders(op, tuple(node.inputs), commute=commute)
+    return orders(op, node.inputs, commute=commute)
 
 
 def orders(op: Op, values: tuple[Any, ...], *, commute: bool) -> Iterator[tuple[Any, ...]]:

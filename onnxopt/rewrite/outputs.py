@@ -25,9 +25,9 @@ def undeclared(model: ir.Model) -> Iterator[None]:
     claims = {value: graph.dims(value) for value in made}
     for value in made:
         value.shape = None
-    makers = {value.producer() for value in made}
+    makers = {node for value in made if (node := value.producer()) is not None}
     try:
-        for node in home:
+        for node in home if len(makers) > 1 else makers:
             if node in makers:
                 infer_node(node)
                 for value in node.outputs:

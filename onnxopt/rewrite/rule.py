@@ -50,6 +50,8 @@ class Rule:
     """The newest version in which it applies."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Operators beyond ONNX's that the target must have, as ``domain::Name``."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """ONNX operators of which one makes an input of the root wherever the rule applies."""
     shared: ClassVar[bool] = False
     """The rule also applies where a value inside the match is used outside of it."""
 
@@ -75,11 +77,13 @@ class Rule:
     def apply(self, builder: Builder, root: ir.Node, match: Match) -> tuple[ir.Value, ...]:
         """Call ``rewrite`` with what it asks for; raises Decline."""
         known: Mapping[str, Any] = {"root": root, **match.values}
-        for name in self.wanted:
-            if name not in known:
-                problem = f"nothing in the pattern is named '{name}'{nearest(name, known)}"
-                raise UsageError(f"{type(self).__name__}.rewrite: {problem}")
-        made = self.rewrite(builder, **{name: known[name] for name in self.wanted})
+        try:
+            given = {name: known[name] for name in self.wanted}
+        except KeyError as absent:
+            (name,) = absent.args
+            problem = f"nothing in the pattern is named '{name}'{nearest(name, known)}"
+            raise UsageError(f"{type(self).__name__}.rewrite: {problem}") from absent
+        made = self.rewrite(builder, **given)
         return made if isinstance(made, tuple) else (made,)
 
 

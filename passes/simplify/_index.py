@@ -18,6 +18,9 @@ Number: TypeAlias = int | Dim
 _DEPTH = 16
 _LARGEST = 1 << 16
 _REPEATING = ("Expand", "Identity", "Reshape", "Squeeze", "Tile", "Transpose", "Unsqueeze")
+_ORDERING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+FILLING = ("Cast", "ConstantOfShape", *_ORDERING, *_REPEATING)
+"""Operators whose output ``constantly`` may tell."""
 _INTEGERS = (ir.DataType.INT64, ir.DataType.INT32)
 
 
@@ -152,7 +155,7 @@ def constantly(value: ir.Value | None, depth: int = _DEPTH) -> float | None:
             found = constantly(node.inputs[0], depth - 1)
             to_bool = node.outputs[0].dtype == ir.DataType.BOOL
             return float(found != 0) if to_bool and found is not None else None
-        case "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual":
+        case kind if kind in _ORDERING:
             return _ordered(node)
         case kind if kind in _REPEATING:
             return constantly(node.inputs[0], depth - 1)

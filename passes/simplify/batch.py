@@ -25,6 +25,7 @@ class Flattened(Rule):
     """
 
     since = 15
+    reads = ("Add", "Div", "MatMul", "Mul")
 
     def pattern(self, op: PatternOps, flat: Var, shape: Var) -> Op:
         return op.Reshape(flat, shape)

@@ -19,6 +19,7 @@ class BeforeBroadcasting(Rule):
     """
 
     since = 8
+    reads = ("Expand",)
 
     def pattern(self, op: PatternOps, rest: Rest) -> Op:
         return op.one_of(*BROADCAST)(rest)

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.passes.simplify._facts import keeps_shape, uniform
-from onnxopt.passes.simplify._index import constantly
+from onnxopt.passes.simplify._index import FILLING, constantly
 from onnxopt.rewrite import Attr, Builder, Const, Decline, Op, PatternOps, Rule, Var
 
 _EXPAND = 8
@@ -50,6 +50,7 @@ class RepeatedNeutral(Rule):
     """
 
     since = 13
+    reads = FILLING
 
     def pattern(self, op: PatternOps, x: Var, c: Var) -> Op:
         return op.one_of("Add", "Mul", "And", "Or")(x, c)

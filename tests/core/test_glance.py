@@ -6,10 +6,11 @@ import onnx_ir as ir
 import pytest
 
 from onnxopt import catalogue, graph
+from onnxopt.base import Context
 from onnxopt.io import from_proto
-from onnxopt.rewrite import RulePass
+from onnxopt.rewrite import Builder, Decline, RulePass
 from onnxopt.rewrite.engine import NamedRule
-from onnxopt.rewrite.glance import makers, possible
+from onnxopt.rewrite.glance import fed, makers, possible
 from onnxopt.rewrite.match import match
 from onnxopt.shapes import infer
 from tests.contract.graphs import graphs
@@ -45,6 +46,26 @@ def test_no_match_is_lost() -> None:
                 ruled_out += not may
     assert found > 100
     assert ruled_out > 1000
+
+
+def test_what_does_not_read_declines() -> None:
+    declined: set[str] = set()
+    reading = [named for named in rules() if named.rule.reads]
+    for proto in GRAPHS.values():
+        model = from_proto(proto)
+        infer(model)
+        names = graph.Names(model)
+        for named in reading:
+            for node in roots(model, named):
+                found = match(named.rule, node)
+                if found is None or node.graph is None or fed(named.rule, makers(node)):
+                    continue
+                builder = Builder(Context(), model.graph, graph.opset(model), names, "new")
+                with pytest.raises(Decline):
+                    named.rule.apply(builder, node, found)
+                builder.drop()
+                declined.add(named.name)
+    assert declined == {named.name for named in reading}
 
 
 @pytest.mark.parametrize(
