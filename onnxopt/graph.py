@@ -84,6 +84,11 @@ def weights(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
                 yield node.outputs[0], attribute.value
 
 
+def weight_bytes(model: ir.Model) -> int:
+    """Return how many bytes the weights of a model take; none of them is read."""
+    return sum(weight.nbytes for _, weight in weights(model))
+
+
 def tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     """Return the constant tensor behind a value, without reading it; None if it may vary.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -40,14 +41,12 @@ class Size:
     @classmethod
     def of(cls, model: ir.Model) -> Size:
         """Count nodes and the bytes of weights, without reading them."""
-        operators: dict[str, int] = {}
-        weight_bytes = sum(weight.nbytes for _, weight in graph.weights(model))
-        for home in graph.graphs(model):
-            for node in home:
-                name = label(node)
-                operators[name] = operators.get(name, 0) + 1
-        nodes = sum(operators.values())
-        return cls(nodes=nodes, weight_bytes=weight_bytes, operators=operators)
+        operators = Counter(label(node) for home in graph.graphs(model) for node in home)
+        return cls(
+            nodes=operators.total(),
+            weight_bytes=graph.weight_bytes(model),
+            operators=dict(operators),
+        )
 
 
 @dataclasses.dataclass(kw_only=True)

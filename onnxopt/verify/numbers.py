@@ -211,7 +211,7 @@ def _eps(model: ir.Model) -> float:
     kinds: set[int | None] = {v.dtype for v in (*model.graph.inputs, *model.graph.outputs)}
     for graph in graphs(model):
         for node in graph:
-            kinds |= {value.dtype for value in node.outputs}
+            kinds.update([value.dtype for value in node.outputs])
             if node.op_type == "Cast" and not node.domain:
                 kinds.add(attr_int(node, "to", 0))
     if ir.DataType.BFLOAT16 in kinds:
@@ -223,16 +223,15 @@ def _eps(model: ir.Model) -> float:
 
 def _depth(model: ir.Model) -> int:
     """Count the operators on the longest path; a node with graphs inside counts theirs."""
-    deepest: dict[int, int] = {}
+    deepest: dict[ir.Value | None, int] = {}
     for node in model.graph:
-        inside = sum(1 for graph in _inside(node) for _ in graph)
-        reached = max((deepest.get(id(value), 0) for value in node.inputs), default=0)
-        for value in node.outputs:
-            deepest[id(value)] = reached + 1 + inside
+        inside = sum(map(len, _inside(node))) if node.attributes.data else 0
+        reached = max([deepest.get(value, 0) for value in node.inputs], default=0)
+        deepest |= dict.fromkeys(node.outputs, reached + 1 + inside)
     return max(deepest.values(), default=0)
 
 
 def _inside(node: ir.Node) -> Iterator[ir.Graph]:
     """Yield all graphs inside a node."""
-    for body in subgraphs(node) if node.attributes else ():
+    for body in subgraphs(node):
         yield from nested(body)

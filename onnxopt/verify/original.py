@@ -15,7 +15,7 @@ from onnxopt.base import Evaluate
 from onnxopt.errors import BackendError, ModelError, OnnxoptError
 from onnxopt.evaluate import Evaluator, Run
 from onnxopt.feeds import Plan
-from onnxopt.report import Size
+from onnxopt.graph import weight_bytes
 from onnxopt.samples import Samples, fitted
 from onnxopt.signature import Need
 from onnxopt.target import Feeds
@@ -64,7 +64,7 @@ class Original:
         self._inputs = _inputs(model)
         if evaluate is None:
             self.unverified = "there is no runtime to run the model on"
-        elif Size.of(model).weight_bytes >= LARGE:
+        elif weight_bytes(model) >= LARGE:
             kept = model.clone()  # shares the weights, so that replays read none of them
             self.load = kept.clone
             self._judge = functools.partial(self._by_regions, evaluate, kept)
@@ -131,7 +131,7 @@ class Original:
                     if value.name in feeds:
                         fitted(feeds[value.name or ""], value, "samples")
             return
-        if self._evaluate is None or Size.of(original).weight_bytes >= LARGE:
+        if self._evaluate is None or weight_bytes(original) >= LARGE:
             return
         fixed = {need.name: need for need in Plan.of(result).needs}
         merged = tuple(_fixed(need, fixed.get(need.name)) for need in Plan.of(original).needs)

@@ -36,7 +36,7 @@ class _Scopes:
 
     def __init__(self, domains: frozenset[str]) -> None:
         self._domains = domains
-        self._defined: set[int] = set()
+        self._defined: set[ir.Value] = set()
         self._names: set[str] = set()
         self._found: list[str] = []
 
@@ -45,24 +45,23 @@ class _Scopes:
         stack = [(graph, iter(graph), self._enter(graph))]
         while stack:
             current, nodes, own = stack[-1]
-            node = next(nodes, None)
-            if node is None:
+            for node in nodes:
+                self._read(node)
+                self._define(node.outputs, own)
+                bodies = list(subgraphs(node)) if node.attributes.data else ()
+                if bodies:
+                    stack += [(body, iter(body), self._enter(body)) for body in bodies]
+                    break
+            else:
                 stack.pop()
                 self._leave(current, own)
-                continue
-            self._read(node)
-            self._define(node.outputs, own)
-            if node.attributes:
-                for body in subgraphs(node):
-                    stack.append((body, iter(body), self._enter(body)))
         return self._found
 
-    def _enter(self, graph: ir.Graph) -> list[ir.Value]:
-        own: list[ir.Value] = []
-        inputs = list(graph.inputs)
-        self._define(inputs, own)
-        seen = {id(value) for value in inputs}
-        self._define([v for v in graph.initializers.values() if id(v) not in seen], own)
+    def _enter(self, graph: ir.Graph) -> dict[str, ir.Value]:
+        own: dict[str, ir.Value] = {}
+        inputs = set(graph.inputs)
+        self._define(graph.inputs, own)
+        self._define([v for v in graph.initializers.values() if v not in inputs], own)
         for name, value in graph.initializers.items():
             if name != value.name:
                 self._found.append(f"initializer '{value.name}' is kept under the name '{name}'")
@@ -70,33 +69,35 @@ class _Scopes:
                 self._found.append(f"initializer '{name}' has no contents")
         return own
 
-    def _define(self, values: Sequence[ir.Value], own: list[ir.Value]) -> None:
+    def _define(self, values: Sequence[ir.Value], own: dict[str, ir.Value]) -> None:
+        names = self._names
         for value in values:
-            if value.name in self._names:
-                self._found.append(f"the name '{value.name}' stands for two values")
-            elif value.name is None:
+            name = value.name
+            if name in names:
+                self._found.append(f"the name '{name}' stands for two values")
+            elif name:
+                names.add(name)
+                own[name] = value
+            elif name is None:
                 self._found.append(f"an output of {_called(value.producer())} has no name")
-            elif value.name:
-                self._names.add(value.name)
-                own.append(value)
-            self._defined.add(id(value))
+        self._defined.update(values)
 
     def _read(self, node: ir.Node) -> None:
+        defined = self._defined
         for value in node.inputs:
-            if value is not None and value.name != "" and id(value) not in self._defined:
+            if value not in defined and value is not None and value.name != "":
                 self._found.append(f"{_called(node)} reads '{value.name}' before it is computed")
         if node.domain not in self._domains:
             self._found.append(
                 f"the operator set '{node.domain}' of {_called(node)} is not imported"
             )
 
-    def _leave(self, graph: ir.Graph, own: list[ir.Value]) -> None:
+    def _leave(self, graph: ir.Graph, own: dict[str, ir.Value]) -> None:
         for value in graph.outputs:
-            if id(value) not in self._defined:
+            if value not in self._defined:
                 self._found.append(f"nothing computes the output '{value.name}'")
-        for value in own:
-            self._defined.discard(id(value))
-            self._names.discard(value.name or "")
+        self._defined.difference_update(own.values())
+        self._names.difference_update(own)
 
 
 def _called(node: ir.Node | None) -> str:
