@@ -87,16 +87,17 @@ class Evaluator:
         groups: list[list[ir.Node]] = [[]]
         held: set[int] = set()
         room, looks = self._weights, WATCHED
-        known = {id(value): _size(value) for value in graph.initializers.values()}
+        known = {id(v): size for v in graph.initializers.values() if (size := _size(v))}
         for node in graph:
-            sizes = {id(v): size for v in reads(node) if (size := known.get(id(v), 0))}
-            fresh = sum(size for key, size in sizes.items() if key not in held)
+            sizes = {id(v): known[id(v)] for v in reads(node) if id(v) in known}
+            fresh = sum([size for key, size in sizes.items() if key not in held])
             if len(groups[-1]) >= self._nodes or (fresh > room and held) or not looks:
                 groups.append([])
                 held, room, fresh = set(), self._weights, sum(sizes.values())
                 looks = WATCHED
             groups[-1].append(node)
-            looks = max(0, looks - sum(id(value) in wanted for value in node.outputs))
+            if wanted:
+                looks = max(0, looks - sum(id(value) in wanted for value in node.outputs))
             held |= sizes.keys()
             room -= fresh
         return groups

@@ -11,14 +11,16 @@ import onnx_ir as ir
 from onnxopt.graph import nested, subgraphs
 
 
-def reads(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield every value that a node reads from the graph it stands in.
+def reads(node: ir.Node) -> list[ir.Value]:
+    """Return every value that a node reads from the graph it stands in.
 
     Values that the graphs inside it (the bodies of If, Loop, Scan) take from outside count too.
     """
-    yield from (value for value in node.inputs if value is not None)
-    if not node.attributes:
-        return
+    own = [value for value in node.inputs if value is not None]
+    return own + list(_reads_within(node)) if node.attributes.data else own
+
+
+def _reads_within(node: ir.Node) -> Iterator[ir.Value]:
     inner = {id(graph) for body in subgraphs(node) for graph in nested(body)}
     for body in subgraphs(node):
         for graph in nested(body):

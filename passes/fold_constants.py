@@ -87,7 +87,7 @@ class _Choice:
                 extent = self._extents.get(value) or _constant_extent(value)
                 if extent is None:
                     return None
-                found[value] = extent
+                found[value] = self._extents[value] = extent
         return found
 
     def _results(self, node: ir.Node, operands: dict[ir.Value, _Extent]) -> list[_Extent] | None:
@@ -260,7 +260,6 @@ def _copy(
     )
     for old, new in zip(node.outputs, made.outputs, strict=True):
         new.name = f"v{len(copies)}" if old.name else ""
-        new.type, new.shape = old.type, old.shape
         copies[old] = new
     return made
 

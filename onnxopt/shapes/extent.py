@@ -97,7 +97,7 @@ def static(dims: Dims | None) -> tuple[int, ...] | None:
     """Return a shape whose extents are all numbers, None for any other."""
     if dims is None:
         return None
-    numbers = tuple(extent for extent in dims if isinstance(extent, int))
+    numbers = tuple([extent for extent in dims if isinstance(extent, int)])
     return numbers if len(numbers) == len(dims) else None
 
 
