@@ -41,8 +41,12 @@ def _value_names(model: ir.Model) -> Iterator[str]:
             yield from (value.name or "" for value in node.outputs)
 
 
-def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    """Yield the graphs in a node's attributes (the bodies of If, Loop and Scan)."""
+def subgraphs(node: ir.Node) -> Iterable[ir.Graph]:
+    """Return the graphs in a node's attributes (the bodies of If, Loop and Scan)."""
+    return _bodies(node) if node.attributes.data else ()  # a plain dict, quickly asked
+
+
+def _bodies(node: ir.Node) -> Iterator[ir.Graph]:
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
             yield attribute.as_graph()
@@ -57,8 +61,8 @@ def nested(graph: ir.Graph) -> Iterator[ir.Graph]:
         current = pending.pop()
         yield current
         for node in current:
-            if node.attributes.data:  # a plain dict: no call of Python's own for every node
-                pending.extend(subgraphs(node))
+            if node.attributes.data:
+                pending.extend(_bodies(node))
 
 
 def graphs(model: ir.Model) -> Iterator[ir.Graph]:
@@ -263,9 +267,10 @@ def detach(node: ir.Node) -> None:
 def release(node: ir.Node) -> None:
     """Let go of the inputs of a node and of all nodes inside its bodies, which reach outside."""
     detach(node)
-    for body in [inner for graph in subgraphs(node) for inner in nested(graph)]:
-        for inside in body:
-            detach(inside)
+    for graph in subgraphs(node):
+        for body in list(nested(graph)):
+            for inside in body:
+                detach(inside)
 
 
 def remove_dead(nodes: Iterable[ir.Node]) -> list[ir.Node]:
@@ -276,11 +281,12 @@ def remove_dead(nodes: Iterable[ir.Node]) -> list[ir.Node]:
         node = pending.pop()
         if node.graph is None or any(used(value) for value in node.outputs):
             continue
-        producers = [value.producer() for value in node.inputs if value is not None]
+        inputs = node.inputs
         release(node)
         node.graph.remove(node)
         removed.append(node)
-        pending.extend(producer for producer in producers if producer is not None)
+        makers = [value.producer() for value in inputs if value is not None]
+        pending += [maker for maker in makers if maker is not None]
     return removed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -25,13 +24,14 @@ def unchanged(model: ir.Model, to: int) -> bool:
     """
     old = graph.opset(model)
     asked: dict[Hashable, ir.Node] = {}
+    kinds = {node.op_type for node in model.graph}
+    anew = {kind for kind in kinds if _defined(kind, old) != _defined(kind, to)}
     for node in model.graph:
-        if _defined(node.op_type, old) != _defined(node.op_type, to):
+        if node.op_type in anew:
             asked.setdefault(_kind(node), node)
     return not asked or _same(list(asked.values()), old, to)
 
 
-@functools.cache
 def _defined(op_type: str, version: int) -> int:
     """Return the version in which an operator was last defined; 0 where there is none."""
     try:

@@ -31,7 +31,8 @@ class RaiseOpset(Pass):
         """
         if graph.opset(model) >= self.to or graph.opset(model) == 0:
             return 0
-        if self.plain and not _is_plain(model):
+        plain = _is_plain(model)
+        if self.plain and not plain:
             return 0
         from onnx.defs import onnx_opset_version
 
@@ -42,7 +43,7 @@ class RaiseOpset(Pass):
             )
         if not context.gate.permit("raise-opset", "model"):
             return 0
-        if _is_plain(model) and unchanged(model, self.to):
+        if plain and unchanged(model, self.to):
             model.graph.opset_imports[""] = self.to
             least = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", self.to)])
             model.ir_version = max(model.ir_version, least)
@@ -68,7 +69,7 @@ class RaiseOpset(Pass):
 def _is_plain(model: ir.Model) -> bool:
     if graph.opset(model) < _CONVERTIBLE or model.functions:
         return False
-    return all(not node.domain and not list(graph.subgraphs(node)) for node in model.graph)
+    return not any(node.domain or any(graph.subgraphs(node)) for node in model.graph)
 
 
 def _reason(problem: Exception) -> str:

@@ -137,6 +137,10 @@ def _solve_op(
 def _plausible(goals: tuple[Goal, ...], user: ir.Node) -> bool:
     """Return whether the operators one step further back are right, before anything is bound."""
     for pattern, value in goals:
+        if isinstance(pattern, Var):
+            if isinstance(pattern, Const) and not _is_constant(value):
+                return False
+            continue
         op = pattern.op if isinstance(pattern, Output) else pattern
         if isinstance(op, Op):
             node = value.producer() if isinstance(value, ir.Value) else None
@@ -165,7 +169,7 @@ def _enlarges(number: ir.Value, user: ir.Node) -> bool:
 def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
     """Yield the ways in which a node's inputs can be laid against a pattern's."""
     commute = (node.domain, node.op_type) in COMMUTATIVE
-    return orders(op, node.inputs, commute=commute)
+    return orders(op, tuple(node.inputs), commute=commute)
 
 
 def orders(op: Op, values: tuple[Any, ...], *, commute: bool) -> Iterator[tuple[Any, ...]]:
@@ -215,12 +219,14 @@ def _bind(variable: Var, value: Operand, state: Match) -> bool:
         return state.values[variable.name] is value
     if value is None and not isinstance(variable, Opt):
         return False
-    if isinstance(variable, Const) and (
-        not isinstance(value, ir.Value) or graph.tensor(value) is None
-    ):
+    if isinstance(variable, Const) and not _is_constant(value):
         return False
     state.values[variable.name] = value
     return True
+
+
+def _is_constant(value: Operand) -> bool:
+    return isinstance(value, ir.Value) and graph.tensor(value) is not None
 
 
 def _is_number(value: ir.Value, wanted: float) -> bool:
