@@ -46,12 +46,13 @@ def _key(node: ir.Node) -> Key | None:
     """Return what decides a node's outputs; None where equal keys would not mean equal outputs."""
     if not ops.pure(node) or any(graph.subgraphs(node)):
         return None
-    attributes = tuple(sorted((name, _contents(a)) for name, a in node.attributes.items()))
-    outputs = tuple(bool(value.name) for value in node.outputs)
-    inputs = tuple(id(value) for value in node.inputs)
-    if ops.key(node) in ops.COMMUTATIVE and len(inputs) == 2:
+    held = node.attributes.data
+    attributes = tuple(sorted((name, _contents(a)) for name, a in held.items())) if held else ()
+    outputs = tuple([bool(value.name) for value in node.outputs])
+    inputs = tuple(map(id, node.inputs))
+    if len(inputs) == 2 and ops.key(node) in ops.COMMUTATIVE:
         inputs = (min(inputs), max(inputs))
-    return (node.domain, node.op_type, node.overload, inputs, attributes, outputs)
+    return (*node.op_identifier(), inputs, attributes, outputs)
 
 
 def _contents(attribute: ir.Attr) -> str:

@@ -72,11 +72,14 @@ class _Choice:
         for node in home:
             operands = self._operands(node)
             results = None if operands is None else self._results(node, operands)
-            if results is None or sum(extent.size for extent in results) > self._room:
+            if results is None:
+                continue
+            size = sum([extent.size for extent in results])
+            if size > self._room:
                 continue
             if self._context.gate.permit("fold-constants", node.outputs[0].name or ""):
                 self.nodes.append(node)
-                self._room -= sum(extent.size for extent in results)
+                self._room -= size
                 self._extents.update(zip(node.outputs, results, strict=True))
 
     def _operands(self, node: ir.Node) -> dict[ir.Value, _Extent] | None:
@@ -96,7 +99,7 @@ class _Choice:
             return None
         if any(value.is_graph_output() for value in node.outputs) or any(graph.subgraphs(node)):
             return None
-        given = sum(extent.size for extent in operands.values())
+        given = sum([extent.size for extent in operands.values()])
         found = [_inferred(value) for value in node.outputs]
         if None not in found:
             results = [extent for extent in found if extent is not None]
@@ -216,7 +219,7 @@ def _evaluate(
         inputs = [_operand(value, copies, initializers, computed) for value in node.inputs]
         nodes.append(_copy(node, inputs, copies))
         wanted += [
-            value for value in node.outputs if any(user not in inside for user in value.consumers())
+            value for value in node.outputs if any(use.node not in inside for use in value.uses())
         ]
     outputs = [copies[value] for value in wanted]
     home = ir.Graph(
@@ -250,18 +253,13 @@ def _operand(
 def _copy(
     node: ir.Node, inputs: Sequence[ir.Value | None], copies: dict[ir.Value, ir.Value]
 ) -> ir.Node:
-    made = ir.Node(
-        node.domain,
-        node.op_type,
-        inputs,
-        list(node.attributes.values()),
-        num_outputs=len(node.outputs),
-        name="",
-    )
-    for old, new in zip(node.outputs, made.outputs, strict=True):
-        new.name = f"v{len(copies)}" if old.name else ""
+    outputs = []
+    for old in node.outputs:
+        new = ir.Value(name=f"v{len(copies)}" if old.name else "")
         copies[old] = new
-    return made
+        outputs.append(new)
+    held = node.attributes
+    return ir.Node(node.domain, node.op_type, inputs, held, outputs=outputs, name="")
 
 
 def _replace(computed: dict[ir.Value, np.ndarray]) -> int:

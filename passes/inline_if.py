@@ -29,6 +29,9 @@ class InlineIf(Pass):
             queue = deque(home)
             while queue:
                 node = queue.popleft()
+                if node.op_type != "If" or node.domain:
+                    pending += graph.subgraphs(node)
+                    continue
                 branch = _taken(node)
                 if branch is None and home is model.graph:
                     branch = _viable(model, node)
@@ -42,9 +45,7 @@ class InlineIf(Pass):
 
 
 def _taken(node: ir.Node) -> ir.Graph | None:
-    """Return the branch of an If that is always taken, None for any other node."""
-    if node.op_type != "If" or node.domain:
-        return None
+    """Return the branch of an If that is always taken."""
     condition = graph.scalar(node.inputs[0])
     if condition is None:
         return None
@@ -53,8 +54,6 @@ def _taken(node: ir.Node) -> ir.Graph | None:
 
 def _viable(model: ir.Model, node: ir.Node) -> ir.Graph | None:
     """Return the only branch of an If on which the model runs to its end, where there is one."""
-    if node.op_type != "If" or node.domain:
-        return None
     then, other = (node.attributes[name].as_graph() for name in ("then_branch", "else_branch"))
     pairs = zip(then.outputs, other.outputs, strict=True)
     if all(graph.rank(a) == graph.rank(b) for a, b in pairs):

@@ -126,7 +126,8 @@ class _Rewriting:
         return self.changes
 
     def _scan(self) -> None:
-        pending = deque(node for node in self.home if self._rules(node))
+        kinds = {op_type for _, op_type in self.by_root}
+        pending = deque(n for n in self.home if n.op_type in kinds and self._rules(n))
         waiting = set(pending)
         limit = _PATIENCE * (len(self.home) + _PATIENCE)
         while pending:

@@ -23,7 +23,8 @@ _TOLERANCE = {np.dtype(np.float16): 1e-3}
 def match(rule: Rule, root: ir.Node) -> Match | None:
     """Return how a rule's pattern matches at a node, or None."""
     first = rule.outputs[0]
-    found = _solve(((first, _output(first, root)),), Match(), root.graph)
+    value = _output(first, root)
+    found = None if value is None else _solve_op(first, value, (), Match(), root.graph)
     if found is not None and len(rule.outputs) > 1:
         found = _further_roots(rule, found, root)
     if found is None or not (rule.shared or len(found.nodes) == 1 or _closed(rule, found)):
@@ -166,28 +167,28 @@ def _enlarges(number: ir.Value, user: ir.Node) -> bool:
     return not any(graph.same_shape(other, user.outputs[0]) for other in others)
 
 
-def _orders(op: Op, node: ir.Node) -> Iterator[tuple[Goal, ...]]:
-    """Yield the ways in which a node's inputs can be laid against a pattern's."""
+def _orders(op: Op, node: ir.Node) -> list[tuple[Goal, ...]]:
+    """Return the ways in which a node's inputs can be laid against a pattern's."""
     commute = (node.domain, node.op_type) in COMMUTATIVE
     return orders(op, tuple(node.inputs), commute=commute)
 
 
-def orders(op: Op, values: tuple[Any, ...], *, commute: bool) -> Iterator[tuple[Any, ...]]:
-    """Yield the ways in which what stands for a node's inputs can be laid against a pattern's."""
+def orders(op: Op, values: tuple[Any, ...], *, commute: bool) -> list[tuple[Any, ...]]:
+    """Return the ways in which what stands for a node's inputs can be laid against a pattern's."""
     patterns = op.inputs
     if patterns and isinstance(patterns[-1], Rest):
         fixed = len(patterns) - 1
         head = values[:fixed] + (None,) * (fixed - len(values))
-        yield tuple(zip(patterns, (*head, values[fixed:]), strict=True))
-        return
+        return [tuple(zip(patterns, (*head, values[fixed:]), strict=True))]
     while values and values[-1] is None:
         values = values[:-1]
     if len(values) > len(patterns):
-        return
+        return []
     values += (None,) * (len(patterns) - len(values))
-    yield tuple(zip(patterns, values, strict=True))
+    found = [tuple(zip(patterns, values, strict=True))]
     if commute and len(values) == 2:
-        yield tuple(zip(patterns, values[::-1], strict=True))
+        found.append(tuple(zip(patterns, values[::-1], strict=True)))
+    return found
 
 
 def _attributes(op: Op, node: ir.Node, state: Match) -> bool:

@@ -45,7 +45,7 @@ def _unary(call: Call) -> Fact:
     if content is None:
         return like_first(call)
     apply, dtype = UNARY[call.node.op_type], fact.dtype
-    return Fact(dtype, fact.shape, tuple(fits(apply(item), dtype) for item in content))
+    return Fact(dtype, fact.shape, tuple([fits(apply(item), dtype) for item in content]))
 
 
 def _identity(call: Call) -> Fact:
@@ -96,15 +96,15 @@ def _variadic_content(call: Call, dtype: ir.DataType | None, dims: Dims | None) 
     if shape is None:
         return None
     result: Content | None = None
-    for index in range(len(call.inputs)):
-        if followed(call.dtype(index), call.shape(index)) is None:
+    for index, fact in enumerate(call.inputs):
+        if fact is None or followed(fact.dtype, fact.shape) is None:
             return None
         content = call.content(index)
-        spread = None if content is None else stretched(content, call.shape(index), shape)
+        spread = None if content is None else stretched(content, fact.shape, shape)
         if spread is None:
             return None
         result = spread if result is None else _combine(function, result, spread)
-    return None if result is None else tuple(fits(item, dtype) for item in result)
+    return None if result is None else tuple([fits(item, dtype) for item in result])
 
 
 def _combine(function: Binary, a: Content, b: Content) -> Content:
