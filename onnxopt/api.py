@@ -167,6 +167,7 @@ def compare(
     second: Source,
     *,
     samples: Given = None,
+    held_back: bool = False,
     provider: str = "cpu",
     against_provider: str | None = None,
     optimization: Literal["off", "all"] = "off",
@@ -183,9 +184,10 @@ def compare(
     The first runs as it is written, the second with the runtime's optimizer as ``optimization``
     says, on ``against_provider`` where that is given. ``layers`` also says where inside they part.
     ``metrics`` are ``top1``, ``top5``, ``agreement``, ``perplexity`` or ``module:function``;
-    without any, those that suit the samples' labels. The report's ``within`` says whether they
-    agree: up to rounding, or as far as ``tolerance`` (a share of an element's scale), ``min_sqnr``
-    (dB) and ``max_drop`` (of the first metric) ask for. Print the report to read it.
+    without any, those that suit the samples' labels. ``held_back`` takes of the samples those alone
+    that quantizing does not calibrate on. The report's ``within`` says whether they agree: up to
+    rounding, or as far as ``tolerance`` (a share of an element's scale), ``min_sqnr`` (dB) and
+    ``max_drop`` (of the first metric) ask for. Print the report to read it.
 
     Raises ModelError for models that cannot be read or whose inputs no data fits, BackendError
     where a target cannot be used here, UsageError for unknown metrics and options.
@@ -195,6 +197,7 @@ def compare(
             first=source_of(first),
             second=source_of(second),
             samples=samples_of(samples),
+            held_back=held_back,
             provider=provider,
             against_provider=against_provider,
             optimization=optimization,

@@ -107,7 +107,8 @@ def deploy(
     the exported model on the samples and measured beside it, and the fastest that keeps the outputs
     is taken: the exported model itself where nothing gains. ``max_drop`` is how much of the first
     of the ``metrics`` quantization may cost, in its own unit; without names, those that suit the
-    samples' labels. ``budget`` is in seconds for each of the three measurements.
+    samples' labels. ``budget`` is in seconds for each measurement: in quantizing, of the
+    candidates, and of ways to open a session; five processes a model are started in any case.
 
     ``folder`` takes ``model.onnx``, ``report.json``, ``report.html`` (with the extra ``html``) and
     what lies between; stages that were done there from the same inputs are not done again.

@@ -48,7 +48,11 @@ def optimized(
         seed=seed,
     )
     notes = [f"{fixed} weights were inputs too: they are fixed now"] if fixed else []
-    return lossless.run(source, request)[0], notes
+    model = lossless.run(source, request)[0]
+    before, now = graph.opset(given), graph.opset(model)
+    if now > before:
+        notes.append(lossless.RAISED.format(before, now))
+    return model, notes
 
 
 def first_passes(target: Target, skip: Sequence[str] = ()) -> Pipeline:

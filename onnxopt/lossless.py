@@ -23,6 +23,7 @@ from onnxopt.report import Recorder, Report, Size, Verification
 from onnxopt.samples import Samples
 from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
+from onnxopt.verify.reference import SAMPLED
 from onnxopt.verify.repro import Repro
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ REFERENCE = (
     "threads=2}"
 )
 """What computes models as they are written, to verify and to fold."""
+
+RAISED = "the operator set was raised from {} to {}: for operators that this runtime has"
+"""A note with the versions before and after."""
 
 STREAM = "cpu{spinning=false, mem-pattern=false}"
 """What runs models over many samples, for passes that look at what they compute.
@@ -60,6 +64,8 @@ class Request:
     repro: Path | None = None
     """The folder that takes the smallest failing model, should there be one."""
     observers: tuple[Observer, ...] = ()
+    advise: bool = True
+    """Say in notes which options of this request undo what they tell."""
 
     def steps(self) -> Pipeline:
         """Return the whole pipeline that is asked for.
@@ -152,15 +158,16 @@ class _Optimization:
         """Yield what the file asks for and how it may be fed, where that is another than before."""
         now, fixed = graph.opset(model), self.defaults - _defaults(model)
         if now > self.opset and self.request.opset is None:
-            yield (
-                f"the operator set was raised from {self.opset} to {now} for operators that this "
-                "runtime has; for older runtimes: --skip raise-opset --skip attention"
+            yield RAISED.format(self.opset, now) + self._advice(
+                "for older runtimes: --skip raise-opset --skip attention"
             )
         if fixed > 0:
-            yield (
-                f"{fixed} weights were inputs too: they are fixed now; to leave them to callers: "
-                "--skip freeze-initializers"
+            yield f"{fixed} weights were inputs too: they are fixed now" + self._advice(
+                "to leave them to callers: --skip freeze-initializers"
             )
+
+    def _advice(self, text: str) -> str:
+        return f"; {text}" if self.request.advise else ""
 
     def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
         context = Context(
@@ -231,7 +238,7 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
     else:
         found = outcome.comparison
         kinds = collections.Counter(outcome.checked)
-        on = "; ".join(f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items())
+        on = "; ".join(_counted(n, kind) for kind, n in kinds.items())
         how = f"within {found.relative:.1e} of their scale" if found.relative else "to the bit"
         statement = f"outputs equal {how}, where {outcome.tolerance} are allowed; on {on}"
     return Verification(
@@ -243,6 +250,12 @@ def _verification(outcome: Outcome, mode: str) -> Verification:
         reproduction=[str(path) for path in outcome.repros],
         seconds=outcome.seconds,
     )
+
+
+def _counted(count: int, kind: str) -> str:
+    if kind == SAMPLED:
+        return f"{count} {kind}{'s' if count > 1 else ''}"
+    return f"{count} sets of {kind}" if count > 1 else kind
 
 
 def _defaults(model: ir.Model) -> int:

@@ -27,6 +27,10 @@ class Shares(NamedTuple):
     """Samples that are made up where there are none."""
 
 
+CALIBRATING = Shares(every=4)
+"""How quantizing cuts what it is given."""
+
+
 class Split:
     """A stream cut in two; the samples held back lie evenly apart, and a single one is in both."""
 

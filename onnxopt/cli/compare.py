@@ -26,6 +26,10 @@ def compare(
     samples: Annotated[
         Path | None, typer.Option(help="Feeds and labels: a folder or file of .npz, .npy, .pb.")
     ] = None,
+    held_back: Annotated[
+        bool,
+        typer.Option("--held-back", help="Take the samples alone that 'quantize' holds back."),
+    ] = False,
     provider: Annotated[
         str, typer.Option(help="A target, 'cpu{threads=2}', or a provider of ONNX Runtime.")
     ] = "cpu",
@@ -68,6 +72,7 @@ def compare(
         first=first,
         second=second,
         samples=samples,
+        held_back=held_back,
         provider=provider,
         against_provider=against_provider,
         optimization=optimization,

@@ -37,11 +37,19 @@ _Metrics = Annotated[
     typer.Option(help="top1, perplexity, 'module:function', …; may be given again."),
 ]
 _MaxDrop = Annotated[
-    float, typer.Option(help="How much of the first metric quantization may cost.")
+    float,
+    typer.Option(
+        min=0.0, help="How much of the first metric quantization may cost: 0.01 is one point."
+    ),
 ]
 _Measure = Annotated[bool, typer.Option(help="Measure latency here, and take what is fastest.")]
 _Budget = Annotated[
-    float, typer.Option(min=1.0, help="Seconds for each of the three measurements.")
+    float,
+    typer.Option(
+        min=1.0,
+        help="Seconds for each measurement: in quantizing, of the candidates, of ways to open; "
+        "five processes a model are started in any case.",
+    ),
 ]
 
 
@@ -65,7 +73,8 @@ def deploy(
 ) -> None:
     """Export, optimize, quantize or not, compare and measure a model, and say how to run it.
 
-    What was done in the folder already, from the same inputs, is not done again.
+    What was done in the folder already, from the same inputs, is not done again. Status 0 whichever
+    model was taken, 1 where the model or the samples are at fault, 2 for what was asked.
     """
     from onnxopt._startup import import_onnx_ir
 

@@ -27,6 +27,7 @@ from onnxopt.feeds import Plan, settled
 from onnxopt.graph import dims
 from onnxopt.samples import Sample, Samples
 from onnxopt.spec import nearest
+from onnxopt.split import CALIBRATING, Split
 from onnxopt.target import Feeds, Outputs
 from onnxopt.verify import Tolerance
 
@@ -47,6 +48,8 @@ class Request:
     first: ir.Model | Path
     second: ir.Model | Path
     samples: Path | Samples | None = None
+    held_back: bool = False
+    """Of the samples take those alone that quantizing does not calibrate on."""
     provider: str = "cpu"
     against_provider: str | None = None
     """What the second model runs on, where that is another target."""
@@ -73,6 +76,8 @@ def compare(request: Request, told: Told = lambda _: None) -> CompareReport:
 
 class _Comparison:
     def __init__(self, request: Request, told: Told) -> None:
+        if request.held_back and request.samples is None:
+            raise UsageError("nothing is held back where there are no samples: name them")
         self.request = request
         self.told = told
         self.metrics = tuple(metric_of(name, request.output) for name in request.metrics)
@@ -168,6 +173,9 @@ class _Comparison:
             inputs = [value for value in self.first.graph.inputs if not value.is_initializer()]
             stream = given if isinstance(given, Samples) else Samples.from_path(given, inputs)
             self.described = "" if isinstance(given, Samples) else f"from {given}"
+            if self.request.held_back:
+                stream = Split(stream, CALIBRATING).compared()
+                self.described += ", those that quantizing holds back"
             yield from stream.labelled()
             return
         plan = _common(Plan.of(self.first), self.second)

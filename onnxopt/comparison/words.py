@@ -63,7 +63,7 @@ def _by(change: Change) -> str:
 
 def judgement(change: Change) -> str:
     """Say whether a change of a metric is more than chance."""
-    on = f"on {change.units:,} unit{'s' if change.units != 1 else ''}"
+    on = f"on {change.units:,} example{'s' if change.units != 1 else ''}"
     flips = f"{change.lost} lost, {change.won} won {on}" if change.chance is not None else on
     chance = "" if change.chance is None else f", McNemar p = {change.chance:.2g}"
     if math.isnan(change.after - change.before):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from onnxopt.exporter import ExportReport
@@ -21,6 +21,26 @@ class Commands:
         self.notes = [_UNNAMED] if isinstance(samples, Samples) else []
         self.more += ["--seed", seed] if seed else []
         self.lines: list[str] = []
+
+    def compare(
+        self,
+        files: tuple[Path, Path],
+        metrics: Sequence[str],
+        limits: Mapping[str, float],
+        targets: Sequence[str],
+        *,
+        held_back: bool,
+    ) -> None:
+        """Keep the command that holds one file against another, on these ``targets``."""
+        words: list[object] = list(files)
+        for metric in metrics:
+            words += ["--metric", metric]
+        for name, value in limits.items():
+            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+        first, second = targets
+        words += ["--provider", first] if first != "cpu" else []
+        words += ["--against-provider", second] if second != first else []
+        self.add("compare", *words, *(["--held-back"] if held_back else []))
 
     def add(self, command: str, *words: object) -> None:
         """Keep a command of onnxopt."""

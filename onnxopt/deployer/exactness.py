@@ -9,7 +9,7 @@ from onnxopt.comparison.metrics import Kind
 from onnxopt.comparison.report import CompareReport, Limits
 from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
-from onnxopt.comparison.words import change_text, share_text
+from onnxopt.comparison.words import change_text
 from onnxopt.deployer.stages import Result
 
 
@@ -24,50 +24,84 @@ def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
     return Limits() if least_db is None else Limits(min_sqnr=round(least_db - 0.05, 1))
 
 
-def compared(asked: Request) -> Result:
-    """Hold a file against the first one: to rounding, or to the limits that are given."""
+def compared(asked: Request, *, seen: bool = False) -> Result:
+    """Hold a file against the first one: to rounding, or to the limits that are given.
+
+    ``seen`` says that it was calibrated on the same samples.
+    """
     report = compare(asked)
     limited = asked.limits.given
+    levels = [each.errors.sqnr for each in report.outputs if math.isfinite(each.errors.sqnr)]
+    worst = min(levels, default=None)
     return {
-        "agrees": _closeness(report) if limited else report.verdict,
-        "metrics": [_cell(each) for each in report.metrics],
+        "agrees": _closeness(report, worst, seen=seen) if limited else report.verdict,
+        "samples": report.samples,
+        "sqnr_db": worst,
+        "metrics": [_scored(each) for each in report.metrics],
         "refused": report.faults[0] if report.faults else None,
         "limits": {n: v for n, v in dataclasses.asdict(asked.limits).items() if v is not None},
+        "bound": _bound(report),
+        "coarse": _coarse(report),
     }
 
 
-def _closeness(report: CompareReport) -> str:
+def _closeness(report: CompareReport, worst: float | None, *, seen: bool) -> str:
     """Say how far the worst output is off, beside what is allowed."""
-    levels = [each.errors.sqnr for each in report.outputs if math.isfinite(each.errors.sqnr)]
     said = [change_text(each) for each in report.metrics]
-    limits = report.limits
-    if said and limits.max_drop is not None:
-        said[0] += f" ({_allowed(report.metrics[0], limits.max_drop)} is allowed)"
-    if levels:
-        worst = min(levels)
-        error = f"error {_share(worst)} of the signal ({worst:.1f} dB"
-        asked = (
-            ""
-            if limits.min_sqnr is None
-            else f"; at least {limits.min_sqnr:g} dB are expected of its types"
-        )
-        said.append(f"{error}{asked})")
-    text = "; ".join(said) or report.verdict
+    if worst is not None:
+        share = 100 * 10 ** (-worst / 20)
+        said.append(f"error {share:.2g} % of the signal ({worst:.1f} dB)")
+    said = said or [report.verdict]
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
-    return f"{text}; on {samples} that it was not calibrated on"
+    which = "on which it was calibrated too" if seen else "that it was not calibrated on"
+    text = f"on {samples} {which}: {'; '.join(said)}"
+    return f"{text}; its bound: {_bound(report)}" if _bound(report) else text
+
+
+def _bound(report: CompareReport) -> str:
+    """Say what is allowed; nothing where that is rounding alone."""
+    limits = report.limits
+    if limits.max_drop is not None and report.metrics:
+        return f"{report.metrics[0].name} may {_allowed(report.metrics[0], limits.max_drop)}"
+    if limits.min_sqnr is not None:
+        share = 100 * 10 ** (-limits.min_sqnr / 20)
+        return (
+            f"an error of {share:.2g} % of the signal at most ({limits.min_sqnr:g} dB), which its "
+            "types explain"
+        )
+    return ""
 
 
 def _allowed(change: Change, drop: float) -> str:
     if change.kind is Kind.SHARE:
-        return f"a fall of {100 * drop:g} point{'' if drop == 0.01 else 's'}"
-    return f"a {'fall' if change.higher_is_better else 'rise'} of {drop:g}"
+        return f"fall by {_points(drop)}"
+    return f"{'fall' if change.higher_is_better else 'rise'} by {drop:g}"
 
 
-def _share(level_db: float) -> str:
-    return f"{100 * 10 ** (-level_db / 20):.2g} %"
+def _points(share: float) -> str:
+    return f"{100 * share:.3g} point{'' if share == 0.01 else 's'}"
 
 
-def _cell(change: Change) -> str:
-    if change.kind is Kind.SHARE:
-        return f"{change.name} {share_text(change.before)} -> {share_text(change.after)}"
-    return f"{change.name} {change.before:.4g} -> {change.after:.4g}"
+def _coarse(report: CompareReport) -> str:
+    """Say where one example more or less is more than what is allowed."""
+    drop = report.limits.max_drop
+    if drop is None or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
+        return ""
+    change = report.metrics[0]
+    if change.units * drop >= 1:
+        return ""
+    return (
+        f"one of the {change.units:,} examples that {change.name} was scored on is "
+        f"{_points(1 / change.units)}, more than the {_points(drop)} allowed: with more labelled "
+        "samples the bound could be told finer"
+    )
+
+
+def _scored(change: Change) -> Result:
+    return {
+        "name": change.name,
+        "share": change.kind is Kind.SHARE,
+        "before": change.before,
+        "after": change.after,
+        "examples": change.units,
+    }

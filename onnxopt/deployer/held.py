@@ -8,10 +8,9 @@ from pathlib import Path
 from onnxopt import io, lossless
 from onnxopt.comparison.named import metric_of
 from onnxopt.quantizer.judge import Budget
-from onnxopt.quantizer.run import SHARES
 from onnxopt.samples import Samples
 from onnxopt.samples import check as check_path
-from onnxopt.split import Split
+from onnxopt.split import CALIBRATING, Split
 from onnxopt.target import Feeds
 
 _ENOUGH = 4
@@ -34,6 +33,16 @@ class Held:
     ) -> None:
         self.samples, self._model, self._metrics, self._seed = samples, model, metrics, seed
 
+    def check(self) -> None:
+        """Read the first sample: ModelError where it does not fit the model."""
+        if self.samples is not None:
+            next(iter(self._split().fitting()), None)
+
+    @property
+    def single(self) -> bool:
+        """Whether what is scored on is calibrated on too, for there is but one sample."""
+        return self.samples is not None and self._split().single
+
     def judged(self) -> Samples | None:
         """Return the samples that quantizing holds back, with their labels."""
         return None if self.samples is None else self._split().compared()
@@ -52,4 +61,4 @@ class Held:
 
     def _split(self) -> Split:
         model = io.load(self._model)
-        return Split.of(self.samples, model, lossless.reference(), SHARES, seed=self._seed)
+        return Split.of(self.samples, model, lossless.reference(), CALIBRATING, seed=self._seed)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from onnxopt.deployer.report import COLUMNS, UNSTEADY, DeployReport
+from onnxopt.deployer.report import COLUMNS, UNSTEADY, Candidate, DeployReport, span_text
 from onnxopt.page import Interval, Kind, Page, bars, forest
 from onnxopt.render import bytes_text
 
 
 def page_of(report: DeployReport) -> Page:
     """Put a deployment on a page: the choice, speed, exactness, what was changed, how to repeat."""
+    best = report.taken
     page = Page(
-        f"{report.model}, ready to run",
+        f"{report.model} for {report.target}: the {best.name} model",
         f"Made of {report.source}, {report.spent()}.",
     )
-    first = report.candidates[0]
-    best = next(each for each in report.candidates if each.label == report.chosen)
-    tiles = [("to deploy", best.name, report.why)]
-    if best.ratio is not None:
-        tiles.append(("latency", f"{best.ratio[0]:.2f}", f"of the {first.label} model's"))
-    tiles.append(
-        ("weights", bytes_text(best.weight_bytes), f"were {bytes_text(first.weight_bytes)}")
-    )
-    tiles.append(("nodes", str(best.nodes), f"were {first.nodes}"))
-    page.tiles(tiles)
+    page.tiles(_tiles(report))
+    page.text(f"Why the {best.name} one: {report.why}.")
     for warning in report.warnings:
         page.say("warning", warning)
     page.heading("Use it").code(
@@ -33,10 +26,7 @@ def page_of(report: DeployReport) -> Page:
     _speed(page, report)
     page.heading("How exact it is")
     for each in report.candidates[1:]:
-        kind: Kind = "ok" if each.refused is None else "warning"
-        page.say(kind, f"{each.name}: {each.refused or each.agrees}")
-        for remark in each.remarks:
-            page.text(remark)
+        _exact(page, each)
     _changes(page, report)
     page.heading("Repeat it").code("\n".join(report.commands))
     for note in report.notes:
@@ -48,17 +38,49 @@ def page_of(report: DeployReport) -> Page:
     return page
 
 
+def _tiles(report: DeployReport) -> list[tuple[str, str, str]]:
+    best, first = report.taken, report.candidates[0]
+    tiles = [("to deploy", best.label, best.how or "no numbers of fewer bits")]
+    if best.decisive is not None and best.outcome != "unknown":
+        tiles.append(("latency", f"{best.decisive[0]:.2f}", f"of the {first.label} model's"))
+    for metric in best.metrics[:1]:
+        tiles.append((metric.name, metric.ends()[1], f"was {metric.ends()[0]}"))
+    tiles.append(
+        ("weights", bytes_text(best.weight_bytes), f"were {bytes_text(first.weight_bytes)}")
+    )
+    tiles.append(("nodes", str(best.nodes), f"were {first.nodes}"))
+    return tiles
+
+
+def _exact(page: Page, each: Candidate) -> None:
+    kind: Kind = "ok" if each.refused is None else "warning"
+    page.say(kind, f"{each.name}: {each.refused or each.agrees}")
+    for remark in each.remarks:
+        page.text(remark)
+
+
 def _speed(page: Page, report: DeployReport) -> None:
+    first = report.candidates[0].label
     page.heading("How fast and how large it is")
     page.table(COLUMNS, report.rows())
-    ratios = [Interval(e.name, *e.ratio) for e in report.candidates if e.ratio is not None]
+    page.text(report.legend())
+    for each in report.candidates:
+        if each.again is not None:
+            page.text(f"{each.name}: {each.fast(first)}.")
+    ratios = [Interval(e.name, *e.decisive) for e in report.candidates if e.decisive is not None]
     if ratios:
         page.figure(
-            forest(ratios, axis=f"time of a run over the {report.candidates[0].label} model's"),
+            forest(ratios, axis=f"time of a run over the {first} model's"),
             "Dots are estimates, lines their 95 % intervals. Left of 1 is faster.",
         )
     sizes = {each.name: (float(each.weight_bytes),) for each in report.candidates}
     page.figure(bars(sizes, series_names=("weights",), axis="bytes of weights", unit="B"))
+    if report.ways:
+        rows = [
+            (w.target, w.means, span_text(w.ratio) if w.ratio else "-", w.verdict or "-")
+            for w in report.ways
+        ]
+        page.table(("opened as", "means", "ratio (95 %)", "verdict"), rows, "Ways to open it")
 
 
 def _changes(page: Page, report: DeployReport) -> None:
@@ -70,10 +92,10 @@ def _changes(page: Page, report: DeployReport) -> None:
         page.text(f"{each['label']}: equal to the framework within {each['relative']:.1e}.")
     for text in exported.get("mended", ()):
         page.say("note", f"mended: {text}")
-    if report.changes:
-        rows = [(name, str(count)) for name, count in report.changes.items()]
-        page.table(("pass", "changes"), rows, "Rewrites")
-    page.text(report.verification)
+    for candidate in report.candidates:
+        if candidate.changes:
+            rows = [(name, str(count)) for name, count in candidate.changes.items()]
+            page.table(("pass", "changes"), rows, f"Rewrites that made the {candidate.name} model")
     page.heading("Tried and not taken")
-    for text in report.rolled_back or ("nothing",):
+    for text in report.not_taken or ("nothing",):
         page.text(text)

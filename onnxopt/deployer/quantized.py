@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from onnxopt import io, quantizer
 from onnxopt.deployer.stages import Result
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.choosing import FLOAT, GIVEN
+from onnxopt.quantizer.report import Tried
+from onnxopt.quantizer.schemes import SCHEMES
 
 
 def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
-    """Quantize a file into another; return what was taken, how exact it is, and what was left."""
+    """Quantize a file into another, where that pays; return what was taken, and what was left.
+
+    Without anything quantized no file is left at ``path``.
+    """
     model, report = quantizer.run(source, asked)
-    io.save(model, path)
     taken = next((row for row in report.tried if row.scheme == report.chosen), None)
+    found = "" if report.chosen in (FLOAT, GIVEN) else report.chosen
+    if found:
+        io.save(model, path)
+    else:
+        path.unlink(missing_ok=True)
     return {
-        "chosen": "" if report.chosen in (FLOAT, GIVEN) else report.chosen,
+        "chosen": found,
         "told": report.chosen != FLOAT or all(r.outcome != "unknown" for r in report.tried),
-        "remarks": [] if taken is None else list(taken.kept()),
+        "remarks": [] if taken is None else list(_remarks(report, taken)),
         "least_db": None if taken is None else taken.least_db,
         "runs_with": "" if taken is None else taken.runs_with,
+        "scheme": _scheme(report, taken),
         "left": list(_left(report)),
+        "notes": report.notes,
         "warnings": report.warnings,
         "unsteady": report.unsteady,
     }
 
 
-def _left(report: QuantizeReport) -> list[str]:
+def _scheme(report: QuantizeReport, taken: Tried | None) -> str:
+    """Return what makes the same again as ``--scheme``; nothing where only trying all does."""
+    if taken is None or taken.scheme in (FLOAT, GIVEN) or taken.runs_with:
+        return ""
+    return taken.scheme if taken.scheme in SCHEMES else report.pipeline
+
+
+def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
+    """Say what was quantized, on what it rests, and what stays in float."""
+    if taken.runs_with:
+        yield f"computed as {taken.runs_with} does"
+    if not taken.layers:
+        return
+    share = taken.integer_share
+    done = "" if share is None else f", {100 * share:.0f} % of the multiply-adds on integers"
+    yield (
+        f"{taken.layers} layers are quantized{done}; calibrated on {report.calibrated_on} samples"
+    )
+    yield from taken.kept()
+
+
+def _left(report: QuantizeReport) -> Iterator[str]:
     """Say of each scheme that was tried and not taken why it was not."""
-    found = []
+    nothing = report.chosen in (FLOAT, GIVEN)
     for row in report.tried:
         if row.scheme in (FLOAT, GIVEN, report.chosen):
             continue
-        why = row.refused or row.verdict or f"{report.chosen} was taken, {report.why}"
-        ahead = not row.refused and row.outcome == "faster" and report.chosen not in (FLOAT, GIVEN)
-        found.append(f"{row.scheme}: {why}" + (f"; {report.chosen} is better" if ahead else ""))
-    if report.chosen in (FLOAT, GIVEN):
-        found.append(f"quantization: {report.why}")
-    return found
+        why = row.refused or row.verdict
+        if not why:
+            why = "not measured" if nothing else f"{report.chosen} was taken, {report.why}"
+        elif not row.refused and row.outcome == "faster" and not nothing:
+            why = f"{why}, less than {report.chosen} or not surely more"
+        yield f"{row.scheme}: {why}"
+    if nothing:
+        yield f"quantization: {report.why}"

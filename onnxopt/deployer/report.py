@@ -6,17 +6,64 @@ import dataclasses
 import io
 from typing import Any
 
+from onnxopt.comparison.words import share_text
 from onnxopt.measure.text import time_text
+from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
 
 GIVEN, EXPORTED = "given", "exported"
 """The first file: a model that is ONNX already, or what became of a framework's."""
 OPTIMIZED, QUANTIZED = "optimized", "quantized"
 
-
 COLUMNS = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
 
+READING = (
+    "All took turns: a ratio is of runs side by side, so it need not be that of the medians; below "
+    "1 is faster."
+)
 UNSTEADY = "the machine was not steady all the time; on a quiet one the figures may be others"
+
+Span = tuple[float, float, float]
+"""A ratio of latencies and the ends of its 95 % interval."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A metric before and after, on the examples that it was taken from."""
+
+    name: str
+    share: bool
+    """Whether it is one, from 0 to 1."""
+    before: float
+    after: float
+    examples: int
+
+    def ends(self) -> tuple[str, str]:
+        """Return both as text."""
+        one, other = (
+            share_text(each) if self.share else f"{each:.4g}" for each in (self.before, self.after)
+        )
+        return one, other
+
+    def cell(self) -> str:
+        """Return it as it stands in a table."""
+        return f"{self.name} {' -> '.join(self.ends())} ({self.examples:,})"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Again:
+    """A second measurement, of the best and the first one alone; it is the one that counts."""
+
+    median_s: float
+    beside_s: float
+    """The first one's median."""
+    ratio: Span
+
+    def text(self, first: str) -> str:
+        """Say what it gave."""
+        times = f"{time_text(self.median_s)} beside the {first} one's {time_text(self.beside_s)}"
+        ratio = f"ratio {span_text(self.ratio)}"
+        return f"told from a second measurement, of these two alone: {times}, {ratio}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,15 +76,22 @@ class Candidate:
     weight_bytes: int
     how: str = ""
     """The scheme by which it is quantized."""
+    changes: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Rewrites by pass, of the optimized one."""
     agrees: str = ""
     """How its outputs compare with the first one's, and what is allowed."""
+    samples: int = 0
+    """On how many samples they were compared."""
+    sqnr_db: float | None = None
+    """Signal over error of the worst output; None where all are equal."""
+    metrics: tuple[Scored, ...] = ()
     remarks: tuple[str, ...] = ()
     """What else is to be known of it."""
-    metrics: tuple[str, ...] = ()
     median_s: float | None = None
-    ratio: tuple[float, float, float] | None = None
-    """The ratio of latencies and the ends of its 95 % interval."""
+    ratio: Span | None = None
+    again: Again | None = None
     outcome: str | None = None
+    """faster, slower, same, or unknown where nothing could be told."""
     verdict: str = ""
     refused: str | None = None
     """Why it cannot be deployed."""
@@ -46,6 +100,32 @@ class Candidate:
     def name(self) -> str:
         """What it is called, with its scheme."""
         return f"{self.label} ({self.how})" if self.how else self.label
+
+    @property
+    def decisive(self) -> Span | None:
+        """The ratio that its verdict rests on."""
+        return self.ratio if self.again is None else self.again.ratio
+
+    def fast(self, first: str) -> str:
+        """Say how fast it is beside the first one of that label."""
+        return self.verdict if self.again is None else f"{self.verdict}, {self.again.text(first)}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opening:
+    """A way to open a session that was measured beside the default one."""
+
+    target: str
+    means: str
+    ratio: Span | None = None
+    outcome: str | None = None
+    verdict: str = ""
+
+    @property
+    def told(self) -> str:
+        """Say how it fares."""
+        span = "" if self.ratio is None else f", ratio {span_text(self.ratio)}"
+        return f"{self.target} ({self.means}): {self.verdict or 'the default'}{span}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,11 +142,10 @@ class DeployReport:
     session: str
     """The target with the options to open it with, kept in the file: ``onnxopt.session``."""
     session_why: str
+    ways: tuple[Opening, ...]
+    """Ways to open it that were measured."""
     export: dict[str, Any]
-    changes: dict[str, int]
-    """Rewrites by pass."""
-    verification: str
-    rolled_back: tuple[str, ...]
+    not_taken: tuple[str, ...]
     """What was tried and not taken, with the reason."""
     commands: tuple[str, ...]
     """What repeats it, step by step."""
@@ -74,14 +153,25 @@ class DeployReport:
     measurement: tuple[str, ...]
     """How steady the machine was: it makes intervals wide, not results wrong."""
     notes: list[str]
-    reused: tuple[str, ...]
-    """Stages whose results were there already."""
+    stages: dict[str, float | None]
+    """Seconds of each stage; None where its result was there already."""
     host: str
     seconds: float
 
+    @property
+    def reused(self) -> tuple[str, ...]:
+        """Stages whose results were there already."""
+        return tuple(name for name, seconds in self.stages.items() if seconds is None)
+
+    @property
+    def taken(self) -> Candidate:
+        """What is deployed."""
+        return next(each for each in self.candidates if each.label == self.chosen)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return dataclasses.asdict(self)
+        data: dict[str, Any] = plain(dataclasses.asdict(self))
+        return data
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a row for each candidate."""
@@ -91,26 +181,35 @@ class DeployReport:
                 str(each.nodes),
                 bytes_text(each.weight_bytes),
                 "-" if each.median_s is None else time_text(each.median_s),
-                _ratio(each),
-                "; ".join(each.metrics) or "-",
+                "-" if each.ratio is None else span_text(each.ratio),
+                "; ".join(metric.cell() for metric in each.metrics) or "-",
             )
             for each in self.candidates
         ]
 
+    def legend(self) -> str:
+        """Say how to read the table; nothing where it has no figures that need it."""
+        scored = any(each.metrics for each in self.candidates)
+        timed = any(each.ratio for each in self.candidates)
+        examples = "A metric is that of the first one, then its own (examples scored)."
+        return " ".join(text for text, shown in ((READING, timed), (examples, scored)) if shown)
+
     def render(self, paper: Paper) -> None:
         """Write the choice with its reason, the candidates, and how to use the file."""
-        taken = next(each for each in self.candidates if each.label == self.chosen)
-        paper.paragraph(f"{self.model}: the {taken.name} model, {self.why}")
+        paper.paragraph(f"{self.model} is the {self.taken.name} model: {self.why}")
         for warning in self.warnings:
             paper.paragraph(f"warning: {warning}")
         paper.line()
         paper.table([COLUMNS, *self.rows()], left=(0, 5))
+        if self.legend():
+            paper.paragraph(self.legend())
         paper.line()
         for each in self.candidates[1:]:
-            for said in (each.agrees, each.verdict, each.refused, *each.remarks):
+            fast = each.fast(self.candidates[0].label) if each is self.taken else ""
+            for said in (fast, each.agrees, *each.remarks):
                 if said:
                     paper.paragraph(f"{each.label}: {said}")
-        for text in self.rolled_back:
+        for text in self.not_taken:
             paper.paragraph(f"not taken: {text}")
         paper.line()
         paper.paragraph(f'use it: onnxopt.session("{self.model}").run(feeds)')
@@ -125,9 +224,13 @@ class DeployReport:
             paper.line(f"  {command}")
 
     def spent(self) -> str:
-        """Say how long it took, and what was there already."""
+        """Say how long it took, stage by stage, and what was there already."""
+        took = [
+            f"{name} {s:.0f} s" for name, s in self.stages.items() if s is not None and s >= 0.5
+        ]
+        parts = f" ({', '.join(took)})" if took else ""
         kept = f"; kept from before: {', '.join(self.reused)}" if self.reused else ""
-        return f"on {self.host}, {self.seconds:.0f} s{kept}"
+        return f"on {self.host}; {self.seconds:.0f} s{parts}{kept}"
 
     def __str__(self) -> str:
         stream = io.StringIO()
@@ -135,8 +238,7 @@ class DeployReport:
         return stream.getvalue().rstrip()
 
 
-def _ratio(each: Candidate) -> str:
-    if each.ratio is None:
-        return "-"
-    value, low, high = each.ratio
+def span_text(ratio: Span) -> str:
+    """Return a ratio with its interval."""
+    value, low, high = ratio
     return f"{value:.3f} ({low:.3f} to {high:.3f})"

@@ -33,6 +33,9 @@ class Request:
     """How much of the first metric quantization may cost, in its own unit."""
     measure: bool = True
     budget_s: float = 20.0
-    """Seconds for each of the three measurements."""
+    """Seconds for each measurement: in quantizing, of the candidates, of ways to open a session.
+
+    Each starts at least five processes a model, which may take longer.
+    """
     seed: int = 0
     progress: Progress = _silent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,8 @@ from onnxopt.io.replace import put
 from onnxopt.samples import Samples
 
 _FILE = "stages.json"
+_FORMAT = 2
+"""Grows when results are kept in another form: what was kept before is made anew."""
 
 WRITTEN = ("exported.onnx", "optimized.onnx", "quantized.onnx", "model.onnx")
 """The models that a deployment writes into its folder."""
@@ -28,15 +31,20 @@ class Stages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        path = folder / _FILE
         try:
+            if folder.exists() and not folder.is_dir():
+                raise UsageError(f"{folder}: is a file; name a folder for the results")
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / _FILE
             self._kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         except OSError as error:
-            raise UsageError(f"{folder}: cannot be a folder for the results: {error}") from error
+            raise UsageError(
+                f"{folder}: cannot be a folder for the results: {error.strerror or error}"
+            ) from error
         except ValueError as error:
-            raise ModelError(f"{folder / _FILE}: is damaged; remove it ({error})") from error
-        self.reused: list[str] = []
+            raise ModelError(f"{path}: is damaged; remove it ({error})") from error
+        self.seconds: dict[str, float | None] = {}
+        """What each stage took; None where its result was there already."""
 
     def do(
         self,
@@ -51,12 +59,14 @@ class Stages:
         ``files`` are what it writes; where one of them is gone or another, it is made again. What
         ``keeps`` says no to is not remembered.
         """
-        digest = digest_of(key)
+        digest = digest_of((_FORMAT, *key))
         kept = self._kept.get(name)
         if kept and kept["key"] == digest and kept["files"] == _hashes(files):
-            self.reused.append(name)
+            self.seconds[name] = None
             return dict(kept["result"])
+        started = time.perf_counter()
         result = make()
+        self.seconds[name] = time.perf_counter() - started
         if not keeps(result):
             return result
         self._kept[name] = {"key": digest, "files": _hashes(files), "result": dict(result)}
@@ -112,7 +122,7 @@ def files_hash(path: Path) -> str:
     """Tell a file, or all files of a folder, from others: by name, size and time."""
     inside = sorted(path.rglob("*")) if path.is_dir() else [path]
     return digest_of(
-        (str(each), each.stat().st_size, each.stat().st_mtime_ns)
+        (str(each.relative_to(path.parent)), each.stat().st_size, each.stat().st_mtime_ns)
         for each in inside
         if each.is_file()
     )

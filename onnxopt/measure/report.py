@@ -11,13 +11,23 @@ from onnxopt.host import Host
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import Percentile
-from onnxopt.measure.text import render
+from onnxopt.measure.text import render, time_text
 from onnxopt.measure.verdict import Outcome
 from onnxopt.plain import json_text
 from onnxopt.render import Paper
 
 if TYPE_CHECKING:
     from onnxopt.page import Page
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the best of several was chosen for: its figures where all took turns. In seconds."""
+
+    ratio: Estimate
+    median: Estimate | None
+    beside: Estimate | None
+    """The baseline's median in the second measurement, of these two alone."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,17 +75,29 @@ class Row:
     """The label of the row that this one is compared with; None for a baseline."""
     ratio: Estimate | None = None
     """Time of a run over the baseline's, from blocks that ran side by side."""
-    chosen: Estimate | None = None
-    """The ratio for which it was chosen as the best and measured again; ``ratio`` is the second."""
+    chosen: Chosen | None = None
+    """Of the best of several: what it was chosen for; all else is of a second measurement."""
     noise: Estimate | None = None
     """Of a baseline: the ratio to itself, measured like any other variant."""
     detectable: float | None = None
     """The smallest change of latency, as a share, that this measurement would likely have seen."""
     outcome: Outcome | None = None
     verdict: str = ""
-    again: str = ""
-    """Of the best of several: that it was measured a second time, and what the first time gave."""
     """The outcome in words."""
+
+    @property
+    def again(self) -> str:
+        """Say of the best of several that it was measured twice, and what the first time gave."""
+        if self.chosen is None:
+            return ""
+        first = self.chosen.ratio.value
+        said = f"measured a second time, as the best of several; the first ratio was {first:.3f}"
+        if self.median is not None and self.chosen.beside is not None:
+            medians = (time_text(each.value) for each in (self.median, self.chosen.beside))
+            said += ", the second is of {} to {} beside it".format(*medians)
+        if self.ratio is not None and not self.ratio.low <= first <= self.ratio.high:
+            said += "; the first lies outside the interval of the second, which is what counts"
+        return said
 
     @property
     def problem(self) -> str:

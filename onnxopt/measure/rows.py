@@ -13,8 +13,7 @@ from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, middle
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
-from onnxopt.measure.report import Row
-from onnxopt.measure.text import time_text
+from onnxopt.measure.report import Chosen, Row
 from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
 from onnxopt.spec import write_options
 
@@ -136,13 +135,12 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
     if first is None or again.ratio is None:
         text = "measured again as the best, which was not finished: nothing is claimed"
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
-    beside = _measured(final.baseline, reading).median
-    said = "measured a second time, as the best of several; "
-    said += f"the first ratio was {first.exp().value:.3f}"
-    if again.median is not None and beside is not None:
-        medians = (time_text(each.value) for each in (again.median, beside))
-        said += ", the second is of {} to {} beside it".format(*medians)
-    return dataclasses.replace(again, error=error, chosen=first.exp(), again=said)
+    chosen = Chosen(
+        ratio=first.exp(),
+        median=row.median,
+        beside=_measured(final.baseline, reading).median,
+    )
+    return dataclasses.replace(again, error=error, chosen=chosen)
 
 
 def _thinned(times: Sequence[float]) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from onnxopt.verify import Verify
 TRACED_ON = 8
 """Samples that every layer is tried on alone."""
 
-NOTHING = "it finds no layer to quantize"
+NOTHING = "the model has no layer that it quantizes"
 LEAST_BITS = 7
 """Narrower types are expected to do damage: nothing is put back, and the result is handed back."""
 
@@ -191,9 +191,9 @@ class Attempt:
             tried.sensitivity = sensitivity(ready.built, noise, timing)
         return [(outcome, tried) for outcome, tried in found]
 
-    def untaken(self, error: BackendError) -> tuple[None, Tried]:
-        """Say that the target refuses what the scheme makes."""
-        return self._refused(f"the target does not take it: {error}")
+    def untaken(self, error: BackendError, where: str) -> tuple[None, Tried]:
+        """Say that what it was run on refuses what the scheme makes."""
+        return self._refused(f"{where} does not take it: {error}")
 
     def _refused(self, why: str) -> tuple[None, Tried]:
         return None, Tried(scheme=self.scheme.name, refused=why)

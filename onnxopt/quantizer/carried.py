@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
+_STATE = re.compile(
+    r"(?<![a-z])(states?|hidden|cell|cache|mem|memory|context|ctx|buffer|carry|[hcs])n?(?![a-z])"
+)
+"""Words that name a state, as exporters and models in use write them."""
 _MARKS = re.compile(
     r"(?<![a-z])(in|out|input|output|old|new|prev|previous|next|initial|final|past|present)"
     r"(?![a-z])"
 )
-_COUNT = re.compile(r"[^a-z]+|n$")
+_SIGNS, _COUNT = re.compile(r"[^a-z0-9]+"), re.compile(r"[^a-z]+|n$")
 
 
 def carried(model: ir.Model) -> dict[str, str]:
     """Return the outputs that are fed back, each with the input that takes it.
 
-    Both have one type, shapes that fit, and names that differ by no more than ``in`` and ``out``,
-    ``new``, ``n`` and the like: ``state`` and ``stateN``, ``h0`` and ``hn``.
+    Both are called a state, have one type, shapes that fit, and names that differ by no more than
+    ``in`` and ``out``, ``new``, ``n`` and the like: ``state`` and ``stateN``, ``h0`` and ``hn``,
+    ``h1`` and ``h1_out``. Nothing is carried where no other input is left that frames come in by.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     found: dict[str, str] = {}
-    for output in model.graph.outputs:
-        takers = [value for value in inputs if _alike(value, output)]
+    for stem in (_numbered, _stem):
+        free = [value for value in inputs if value.name not in found.values()]
+        rest = [value for value in model.graph.outputs if value.name not in found]
+        found |= _pairs(rest, free, stem)
+    return found if len(found) < len(inputs) else {}
+
+
+def _pairs(
+    outputs: Sequence[ir.Value], inputs: Sequence[ir.Value], stem: Callable[[ir.Value], str]
+) -> dict[str, str]:
+    """Return the outputs that have but one input of the same stem, which no other takes."""
+    found: dict[str, str] = {}
+    for output in outputs:
+        takers = [v for v in inputs if _fits(v, output) and stem(v) == stem(output)]
         if len(takers) == 1 and takers[0].name not in found.values():
             found[str(output.name)] = str(takers[0].name)
     return found
 
 
-def _alike(one: ir.Value, other: ir.Value) -> bool:
+def _fits(one: ir.Value, other: ir.Value) -> bool:
+    if not all(_STATE.search(str(value.name).lower()) for value in (one, other)):
+        return False
     if one.shape is None or other.shape is None or one.dtype != other.dtype:
         return False
     if one.dtype is None or not one.dtype.is_floating_point():
@@ -36,8 +56,11 @@ def _alike(one: ir.Value, other: ir.Value) -> bool:
     if len(one.shape) != len(other.shape):
         return False
     sizes = [tuple(map(str, pair)) for pair in zip(one.shape, other.shape, strict=True)]
-    fits = all(a == b or not (a.isdigit() and b.isdigit()) for a, b in sizes)
-    return fits and bool(_stem(one)) and _stem(one) == _stem(other)
+    return all(a == b or not (a.isdigit() and b.isdigit()) for a, b in sizes)
+
+
+def _numbered(value: ir.Value) -> str:
+    return _SIGNS.sub("", _MARKS.sub("", str(value.name).lower()))
 
 
 def _stem(value: ir.Value) -> str:

@@ -16,8 +16,8 @@ LAYER_DB = 34.0
 """The signal over the rounding noise of 8-bit numbers whose extremes lie at eight standard
 deviations, less what two such operands add up to."""
 BIT_DB = 6.02
-STEPS = 16
-"""How often outputs that are carried into inputs are fed back."""
+STEPS, SEQUENCES = 16, 4
+"""How often outputs that are carried into inputs are fed back, and from how many samples on."""
 LEAST_DB, MOST_DB = 10.0, 22.0
 
 
@@ -64,34 +64,36 @@ class Guard:
     """The float model's outputs on some samples, to hold others against.
 
     They stay in memory: a handful of samples is enough to tell a ruined model. Outputs that are
-    ``carried`` into inputs are fed back for some steps, by each model its own: there errors add up.
+    ``carried`` into inputs are fed back for some steps from a few of them on, by each model its
+    own: there errors add up.
     """
 
     def __init__(
         self, session: Session, feeds: Sequence[Feeds], carried: Mapping[str, str] | None = None
     ) -> None:
         self._feeds = feeds
-        self._carried = _returning(session, feeds, carried or {})
-        self._expected = [list(self._steps(session, each)) for each in feeds]
+        self.carried = _returning(session, feeds, carried or {})
+        """The outputs that are fed back, each with the input that takes it."""
+        self._expected = [list(self._steps(session, at)) for at in range(len(feeds))]
 
     def loss(self, session: Session, *, count: int | None = None) -> Loss:
         """Return the loss of a model on the first ``count`` samples, on all by default."""
         errors: dict[str, Errors] = {}
-        pairs = list(zip(self._feeds, self._expected, strict=True))[:count]
         try:
-            for feeds, expected in pairs:
-                for wanted, found in zip(expected, self._steps(session, feeds), strict=True):
+            for at, expected in enumerate(self._expected[:count]):
+                for wanted, found in zip(expected, self._steps(session, at), strict=True):
                     _add(errors, wanted, found)
         except BackendError:
             return Loss(sqnr_db=-math.inf, output="", agreement=None, strange=True)
         return _worst(errors)
 
-    def _steps(self, session: Session, feeds: Feeds) -> Iterator[Outputs]:
-        now = dict(feeds)
-        for _ in range(STEPS if self._carried else 1):
+    def _steps(self, session: Session, at: int) -> Iterator[Outputs]:
+        """Run a model on one sample, and on what it hands back where it does."""
+        now = dict(self._feeds[at])
+        for _ in range(STEPS if self.carried and at < SEQUENCES else 1):
             found = session.run(now)
             yield found
-            now |= {into: found[name] for name, into in self._carried.items()}
+            now |= {into: found[name] for name, into in self.carried.items()}
 
 
 def _returning(

@@ -146,14 +146,14 @@ class Tried:
         if costly:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(costly.items())[:NAMED]]
             kept = _some(shown, len(costly))
-            yield f"{self.scheme}: back in float, for they cost most: {kept}"
+            yield f"{self.scheme}: nodes back in float, for they cost most: {kept}"
         idle = [name for name in self.in_float if name not in costly]
         if idle:
             kept = _some(idle[:NAMED], len(idle))
-            yield f"{self.scheme}: in float too, for nothing beside them is integer: {kept}"
+            yield f"{self.scheme}: nodes in float too, for nothing beside them is integer: {kept}"
         if self.slower:
             kept = _some(self.slower[:NAMED], len(self.slower))
-            yield f"{self.scheme}: faster in float: {kept}"
+            yield f"{self.scheme}: nodes that stay in float, where they are faster: {kept}"
 
     def remarks(self) -> Iterator[str]:
         """Yield what is to be said of it beside its figures."""

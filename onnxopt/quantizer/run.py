@@ -21,10 +21,11 @@ from onnxopt.quantizer.attempt import Attempt, Built, Outcome, Time
 from onnxopt.quantizer.budgeted import Budgeted
 from onnxopt.quantizer.carried import carried
 from onnxopt.quantizer.choosing import FLOAT, GIVEN, Choosing
-from onnxopt.quantizer.guard import Guard
+from onnxopt.quantizer.guard import STEPS, Guard
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.latencies import latencies
 from onnxopt.quantizer.mixed import Timing
+from onnxopt.quantizer.narrowing import unmatched
 from onnxopt.quantizer.portability import portability
 from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried
@@ -32,10 +33,9 @@ from onnxopt.quantizer.request import Request
 from onnxopt.quantizer.schemes import CHOSEN_FROM, STATIC, Scheme, scheme_of
 from onnxopt.quantizer.settings import held_against
 from onnxopt.report import Size
-from onnxopt.split import Shares, Split
+from onnxopt.split import CALIBRATING, Split
 from onnxopt.target import Backend, Session
 
-SHARES = Shares(every=4)
 COMPARED = 24
 """Samples held back that outputs are compared on; a metric is taken from all of them."""
 
@@ -73,15 +73,19 @@ class _Quantization:
             self._emulate(self._absent)
         compared = self._compares()
         model = self._optimized()
+        self._warnings += unmatched(model, (*self._request.only, *self._request.skip))
         reference = lossless.reference()
         seed = self._request.seed
-        split = Split.of(self._request.samples, model, reference, SHARES, seed=seed)
+        split = Split.of(self._request.samples, model, reference, CALIBRATING, seed=seed)
         self._warn(split, compared=compared)
         held = split.held(COMPARED) if compared else []
         with contextlib.ExitStack() as stack:
             session = stack.enter_context(self._runner.open(model)) if compared else None
             guard = None if session is None else Guard(session, held, carried(model))
             judge = None if session is None else self._judge(session, split)
+            if guard is not None and guard.carried:
+                pairs = ", ".join(f"{name} into {into}" for name, into in guard.carried.items())
+                self._notes.append(f"compared over {STEPS} steps that feed {pairs}")
             for scheme in self._schemes:
                 if not self._interrupted():
                     self._try(scheme, model, split, guard, judge)
@@ -122,8 +126,6 @@ class _Quantization:
         if chosen == GIVEN:
             return ""
         built = self._built.get(chosen)
-        for row in self._tried:
-            row.taken(built[0].layers if built else ())
         last = built[1] if built else floats.last_passes(self._target, floats.FORMS)
         return f"{floats.first_passes(self._target, floats.FORMS)}, {last}"
 
@@ -239,7 +241,7 @@ class _Quantization:
         try:
             found = self._attempted(attempt, judge)
         except BackendError as error:
-            found = [attempt.untaken(error)]
+            found = [attempt.untaken(error, self._runner.target().name)]
         for outcome, tried in found:
             self._tried.append(tried)
             if outcome is not None:

@@ -20,6 +20,7 @@ from onnxopt.verify.disturb import disturb_values, disturb_weights, disturbed
 from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance, compare
 
 GIVEN = 4
+SAMPLED = "given sample"
 """Given samples that are compared."""
 
 _DISTURBANCES = 3
@@ -123,7 +124,7 @@ def refer(
         else:
             feeds = list(source.first(GIVEN))
             expected = [run(each) for each in feeds]
-            described = ("given samples",) * len(feeds)
+            described = (SAMPLED,) * len(feeds)
     return Reference(load, evaluate, tolerance, feeds, expected, described)
 
 

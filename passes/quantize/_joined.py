@@ -32,7 +32,7 @@ def join(plan: Plan, params: MutableMapping[ir.Value, Params], *, symmetric: boo
         near = [part for part in parts if part in params and _alike(params[part], params[tail])]
         whole = _whole([tail, *near], params, fixed, symmetric=symmetric)
         for value in (tail, *near):
-            free = value not in fixed and not _cut(value, params[value], whole)
+            free = value not in fixed and not _cut(value, whole)
             if free and _holds(whole, params[value]):
                 params[value] = whole
                 fixed.add(value)
@@ -72,14 +72,17 @@ def _from_zero(params: Params) -> bool:
     return int(params.zero_point) == params.type.qmin
 
 
-def _cut(value: ir.Value, part: Params, whole: Params) -> bool:
-    """Return whether a range lets more through than a Clip that has gone up in it."""
+def _cut(value: ir.Value, whole: Params) -> bool:
+    """Return whether a range lets more through than a Clip that has gone up in it.
+
+    ONNX Runtime takes a Clip into an integer kernel whose range ends within half a step of its
+    bound.
+    """
     clip = value.producer()
     if clip is None or clip.op_type != "Clip" or clip.domain:
         return False
     bound = graph.scalar(clip.inputs[2]) if len(clip.inputs) > 2 and clip.inputs[2] else None
-    high = float(part.high) if bound is None else max(bound, float(part.high))
-    return float(whole.high) > high + float(part.scale)
+    return bound is not None and float(whole.high) > bound + float(whole.scale) / 4
 
 
 def _holds(whole: Params, part: Params) -> bool:

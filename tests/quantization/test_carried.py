@@ -39,15 +39,44 @@ def opened(made: ir.Model) -> Session:
 
 @pytest.mark.parametrize(
     "names",
-    [("state", "stateN"), ("h0", "hn"), ("c_in", "c_out"), ("memory", "new_memory"), ("s", "s.1")],
+    [
+        ("state", "stateN"),
+        ("h0", "hn"),
+        ("c_in", "c_out"),
+        ("memory", "new_memory"),
+        ("s", "s.1"),
+        ("h1", "h1_out"),
+    ],
 )
 def test_what_is_fed_back_is_known_by_its_name(names: tuple[str, str]) -> None:
     assert carried(leaky(0.9, names)) == {names[1]: names[0]}
 
 
-@pytest.mark.parametrize("names", [("input", "output"), ("in_0", "out_0"), ("image", "mask")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("input", "output"),
+        ("in_0", "out_0"),
+        ("image", "mask"),
+        ("audio", "audio_out"),
+        ("x.1", "x.77"),
+        ("logits0", "logits"),
+    ],
+)
 def test_what_only_looks_alike_is_not(names: tuple[str, str]) -> None:
     assert carried(leaky(0.9, names)) == {}
+
+
+def test_numbers_tell_states_apart() -> None:
+    text = """g (float[4] h1, float[4] h2, float[4] x) => (float[4] h2_out, float[4] h1_out) {
+        h1_out = Add(h1, x) h2_out = Add(h2, x) }"""
+    made = io.from_proto(model(text, {}, opset=20))
+    assert carried(made) == {"h1_out": "h1", "h2_out": "h2"}
+
+
+def test_what_has_no_other_input_is_not_fed_back() -> None:
+    text = "g (float[4] state) => (float[4] state_out) { state_out = Relu(state) }"
+    assert carried(io.from_proto(model(text, {}, opset=20))) == {}
 
 
 def test_errors_add_up_in_what_is_fed_back() -> None:
@@ -68,12 +97,12 @@ def test_errors_add_up_in_what_is_fed_back() -> None:
 
 
 def test_a_cache_that_grows_is_not_fed_back() -> None:
-    text = """g (float[p,2] past_key, float[1,2] x, float[t] mask) => (float[q,2] present_key) {
-        y = Relu(x) present_key = Concat <axis = 0> (past_key, y) }"""
+    text = """g (float[p,2] past_cache, float[1,2] x, float[t] mask) => (float[q,2] present_cache) {
+        y = Relu(x) present_cache = Concat <axis = 0> (past_cache, y) }"""
     made = io.from_proto(model(text, {}, opset=20))
-    assert carried(made) == {"present_key": "past_key"}
-    sizes = {"past_key": (3, 2), "x": (1, 2), "mask": (4,)}
+    assert carried(made) == {"present_cache": "past_cache"}
+    sizes = {"past_cache": (3, 2), "x": (1, 2), "mask": (4,)}
     feeds = [{name: np.ones(size, np.float32) for name, size in sizes.items()}]
     with opened(made) as session:
         assert Guard(session, feeds, carried(made)).loss(session).sqnr_db == np.inf
-        assert Guard(session, feeds, carried(made))._carried == {}
+        assert Guard(session, feeds, carried(made)).carried == {}

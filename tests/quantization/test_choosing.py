@@ -9,9 +9,8 @@ import onnxopt
 from onnxopt.measure.intervals import Estimate
 from onnxopt.quantizer.choosing import Choosing
 from onnxopt.quantizer.report import Tried
-from onnxopt.quantizer.run import SHARES
 from onnxopt.samples import Samples
-from onnxopt.split import Split
+from onnxopt.split import CALIBRATING, Split
 from tests.contract.corpus.build import model, normal
 from tests.quantization.test_quantizer import (
     DEAF,
@@ -85,7 +84,7 @@ def test_the_pipeline_in_the_report_makes_the_result_again(
     again = onnxopt.optimize(
         made,
         pipeline=report.pipeline,
-        samples=Split(samples, SHARES).fitting(),
+        samples=Split(samples, CALIBRATING).fitting(),
         verify="off",
     )
     assert report.chosen == (scheme or "int8")

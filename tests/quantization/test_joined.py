@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxopt import graph
+from onnxopt import catalogue, graph
+from onnxopt.profiling import executed
 from tests.contract.corpus.build import normal, scalar
 from tests.quantization.tools import quantized, read
 
@@ -90,6 +92,28 @@ def test_what_a_clip_ends_keeps_its_scale_beside_what_goes_on(high: float) -> No
     assert quantized(made, IMAGE) == 3
     first, _, whole = scales(made)["join"]
     assert (first == whole) is (high == 100.0)
+
+
+@pytest.mark.parametrize(("steps", "joined"), [(0.2, True), (0.7, False)])
+def test_a_clip_runs_in_the_integer_kernel_that_it_ends(steps: float, joined: bool) -> None:
+    text = """g (float[1,8,6,6] x) => (float[1,8,6,6] y) {
+        a = Conv(x, w) r = Clip(a, low, high) b = Conv(x, u) s = Relu(b)
+        [join] j = Concat <axis = 1> (r, s)
+        y = Conv(j, v) }"""
+    reach = max(np.einsum("oi,nihw->nohw", WEIGHTS["u"][..., 0, 0], f["x"]).max() for f in IMAGE)
+    held = {
+        **WEIGHTS,
+        "u": (WEIGHTS["u"] * (1 + steps / 255) / reach).astype(np.float32),
+        "v": normal(8, 16, 1, 1, seed=2),
+        "low": scalar(0.0),
+        "high": scalar(1.0),
+    }
+    made = read(text, held)
+    assert quantized(made, IMAGE) == 3
+    first, _, whole = scales(made)["join"]
+    assert (first == whole) is joined
+    ran = [node.op_type for node in executed(made, catalogue.backend("cpu"), IMAGE[:1])]
+    assert ran.count("QLinearConv") == 3
 
 
 def test_halves_of_a_split_are_joined() -> None:

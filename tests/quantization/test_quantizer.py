@@ -19,10 +19,9 @@ from onnxopt.errors import ModelError, UsageError
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.attempt import literal
 from onnxopt.quantizer.guard import LEAST_DB, MOST_DB, expected_db, to_leave_out
-from onnxopt.quantizer.run import SHARES
 from onnxopt.quantizer.schemes import SCHEMES, scheme_of
 from onnxopt.samples import Samples
-from onnxopt.split import Split
+from onnxopt.split import CALIBRATING, Split
 from tests.contract.corpus.build import model, normal
 from tests.quantization.test_static import CHAIN, FILTER, MATRICES, RESIDUAL, SEQUENCE
 from tests.quantization.tools import EXACT, Array, sqnr
@@ -132,7 +131,7 @@ def test_what_the_target_cannot_run_is_written_only_unseen() -> None:
     made = model(SEQUENCE.replace("float[1,n,4]", "float[1,n,16]"), weights)
     _, report = quantized(made, TEXTS, "float4-weights")
     assert report.chosen == "float"
-    assert "the target does not take it" in (report.tried[0].refused or "")
+    assert "cpu does not take it" in (report.tried[0].refused or "")
     result, report = onnxopt.quantize_with_report(made, scheme="float4-weights", compare=False)
     assert report.chosen == "float4-weights"
     kinds = [value.dtype for value in result.graph.initializers.values()]
@@ -151,7 +150,7 @@ def test_half_precision_is_a_scheme() -> None:
 def test_what_the_target_does_not_take_is_not_handed_back() -> None:
     result, report = quantized(model(SEQUENCE, MATRICES), TEXTS, "bfloat16")
     if report.chosen == "float":  # ONNX Runtime 1.32 has no such product on CPUs
-        assert "the target does not take it" in report.why
+        assert "cpu does not take it" in report.why
         assert all(v.dtype != ir.DataType.BFLOAT16 for v in result.graph.initializers.values())
 
 
@@ -211,7 +210,7 @@ def test_bodies_stay_in_float() -> None:
     feeds = [{"x": normal(6, 16, seed=s), "k": np.array(s % 2 == 0)} for s in range(4)]
     _, report = quantized(model(text, MATRICES), Samples.of(feeds))
     assert report.chosen == "float"
-    assert report.tried[0].refused == "it finds no layer to quantize"
+    assert report.tried[0].refused == "the model has no layer that it quantizes"
 
 
 def test_a_quantized_model_is_refused() -> None:
@@ -275,7 +274,7 @@ def test_more_layers_and_fewer_bits_explain_more_noise(layers: int, bits: int) -
 @given(st.integers(1, 200))
 def test_a_stream_is_cut_in_two(count: int) -> None:
     feeds = [{"x": np.array(at)} for at in range(count)]
-    split = Split(Samples.of(feeds), SHARES)
+    split = Split(Samples.of(feeds), CALIBRATING)
     taken = [int(each["x"]) for each in split.fitting()]
     held = [int(each["x"]) for each in split.held(24)]
     assert len(taken) == split.fitting().count
@@ -369,3 +368,15 @@ def test_what_cannot_be_kept_names_what_costs_most() -> None:
     _, report = quantized(model(alone, {"u": DEAF}), LOUD)
     assert list(report.tried[0].loudest) == ["y"]
     assert any("what costs most alone: y" in remark for remark in report.tried[0].remarks())
+
+
+def test_patterns_that_name_nothing_are_told() -> None:
+    made = model(CHAIN, MATRICES)
+    skip = ["raise-opset", "MatMol", "MatMul"]
+    _, report = onnxopt.quantize_with_report(
+        made, samples=TEXTS, scheme="int8", measure=False, skip=skip
+    )
+    told = [each for each in report.warnings if "has no effect" in each]
+    assert len(told) == 2
+    assert "it is a pass" in told[0]
+    assert "did you mean 'MatMul'?" in told[1]

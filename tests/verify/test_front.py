@@ -66,7 +66,7 @@ def test_given_samples_are_what_is_compared() -> None:
     feeds = [{"x": np.ones((n, 4), np.float32)} for n in (1, 5)]
     check = Check(evaluate=evaluator(), samples=Samples.of(feeds))
     outcome = run_verified(work(chain(6), SubtractInstead(wrong=("v4",))), check)
-    assert outcome.checked == ("given samples",) * 2
+    assert outcome.checked == ("given sample",) * 2
     assert len(outcome.quarantined) == 1
     with pytest.raises(ModelError, match=r"samples: input 'x' wants float32\[3, 4\]"):
         run_verified(work(chain(6), Fix()), check)

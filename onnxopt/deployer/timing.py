@@ -1,0 +1,110 @@
+"""How fast files are, one beside another, as data that a folder keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxopt.deployer.report import Again, Candidate, Span
+from onnxopt.deployer.stages import Result
+from onnxopt.measure import BenchReport, Effort, Variant, bench
+from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.report import Row
+from onnxopt.measure.run import Progress
+from onnxopt.measure.verdict import BUSY
+from onnxopt.target import Backend, Feeds
+
+_LATER = (
+    "the machine was too busy to tell; deploy into this folder again when it is quiet: only what "
+    "is not told yet is measured"
+)
+
+
+def timed(
+    files: Mapping[str, Path],
+    backends: Mapping[str, Backend],
+    feeds: Sequence[Feeds],
+    effort: tuple[float, int],
+    progress: Progress,
+) -> Result:
+    """Measure files, the first being what the others are compared with.
+
+    ``effort`` is the budget in seconds, and the seed.
+    """
+    budget_s, seed = effort
+    variants = [
+        Variant(label=label, model=path, backend=backends[label]) for label, path in files.items()
+    ]
+    found = bench(
+        variants,
+        feeds=list(feeds) or None,
+        effort=Effort(budget_s=budget_s),
+        seed=seed,
+        progress=progress,
+    )
+    return kept(found)
+
+
+def kept(found: BenchReport) -> Result:
+    """Return a measurement as plain data: figures of all side by side, and of the best alone."""
+    return {
+        "rows": {row.label: _row(row) for row in found.rows},
+        "unsteady": list(found.warnings),
+        "notes": list(found.notes),
+    }
+
+
+def _row(row: Row) -> Result:
+    first, again = row.chosen, None
+    if first is not None and row.median and first.beside and row.ratio:
+        again = {
+            "median_s": row.median.value,
+            "beside_s": first.beside.value,
+            "ratio": _span(row.ratio),
+        }
+    beside = first if first is not None and again is not None else row
+    return {
+        "median_s": None if beside.median is None else beside.median.value,
+        "ratio": _span(beside.ratio),
+        "again": again,
+        "outcome": row.outcome,
+        "verdict": _LATER if row.verdict == BUSY else row.verdict,
+        "refused": row.error,
+    }
+
+
+def _span(estimate: Estimate | None) -> list[float] | None:
+    return None if estimate is None else [estimate.value, estimate.low, estimate.high]
+
+
+def span_of(values: Any) -> Span | None:
+    """Return a ratio that was kept."""
+    return None if values is None else (values[0], values[1], values[2])
+
+
+def told(found: Result) -> bool:
+    """Return whether a measurement is worth keeping: something is faster, or nothing unknown."""
+    outcomes = [row["outcome"] for row in found["rows"].values()]
+    return "faster" in outcomes or "unknown" not in outcomes
+
+
+def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> list[Candidate]:
+    """Return the candidates with what was measured of them."""
+    found = []
+    for each in candidates:
+        row = rows.get(each.label)
+        if row is not None:
+            again = row["again"]
+            each = dataclasses.replace(
+                each,
+                median_s=row["median_s"],
+                ratio=span_of(row["ratio"]),
+                again=again and Again(**again | {"ratio": span_of(again["ratio"])}),
+                outcome=row["outcome"],
+                verdict=row["verdict"],
+                refused=each.refused or row["refused"],
+            )
+        found.append(each)
+    return found
