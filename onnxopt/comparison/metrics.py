@@ -190,7 +190,7 @@ def positions(array: np.ndarray, label: np.ndarray | None) -> tuple[np.ndarray, 
     """
     axis = class_axis(array.shape)
     if label is None or axis is None:
-        raise ModelError("a sample has no label: store one beside the inputs, as 'label'")
+        raise ModelError("it has no label: store one beside the inputs, as 'label'")
     classes = np.moveaxis(array, axis, -1)
     if label.shape == array.shape and label.ndim > 0:
         label = np.argmax(label, axis)

@@ -55,8 +55,12 @@ class Scores:
     def add(self, first: Outputs, second: Outputs, label: np.ndarray | None) -> None:
         """Score one sample. Raises ModelError where label and outputs do not fit."""
         metric = self.metric
-        label = metric.label(first, label)
-        one, two = metric.score(first, label), metric.score(second, label)
+        try:
+            label = metric.label(first, label)
+            one, two = metric.score(first, label), metric.score(second, label)
+        except ModelError as error:
+            nth = len(self._rows) + 1
+            raise ModelError(f"sample {nth} of those that {metric.name} scores: {error}") from error
         if one.shape != two.shape:
             raise ModelError(f"{metric.name}: the outputs of the two models have other shapes")
         self._rows.append(np.stack([one[:, 0], two[:, 0], one[:, 1]], axis=-1))

@@ -47,7 +47,7 @@ def change_text(change: Change) -> str:
         interval = ""
         if change.change is not None:
             ends = (share_text(1 + end) for end in (change.change.low, change.change.high))
-            interval = f" [{', '.join(ends)}]"
+            interval = f" (95 %: {' to '.join(ends)})"
         return f"agreement: {after}{interval} of {change.units:,}"
     return f"{change.name}: {before} -> {after}, {_by(change)}; {judgement(change)}"
 
@@ -58,7 +58,8 @@ def _by(change: Change) -> str:
     by = f"{factor * (change.after - change.before):+.3g}{unit}"
     if change.change is None:
         return by
-    return f"{by} [{factor * change.change.low:+.3g}, {factor * change.change.high:+.3g}]"
+    low, high = factor * change.change.low, factor * change.change.high
+    return f"{by} (95 %: {low:+.3g} to {high:+.3g})"
 
 
 def judgement(change: Change) -> str:

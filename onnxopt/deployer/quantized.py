@@ -53,10 +53,10 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     if not taken.layers:
         return
     share = taken.integer_share
-    done = "" if share is None else f", {100 * share:.0f} % of the multiply-adds on integers"
-    yield (
-        f"{taken.layers} layers are quantized{done}; calibrated on {report.calibrated_on} samples"
-    )
+    text = f"{taken.layers} layer{'s' if taken.layers != 1 else ''} in {taken.scheme}"
+    if share is not None:
+        text += f", {100 * share:.0f} % of the multiply-adds on integers"
+    yield f"{text}; {report.calibrated_on} samples to calibrate"
     yield from taken.kept()
 
 

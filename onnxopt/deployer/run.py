@@ -346,7 +346,7 @@ class _Deployment:
         target = self._target_of.get(chosen, self._request.target)
         ways = ways_to_open(target, Host.here().cores)
         if not self._request.measure or len(ways) == 1:
-            return target, f"the target {target}; no other way to open it was measured", ()
+            return target, "what was asked for; other ways to open it were not measured", ()
         path = self._files[chosen]
         found = self._stages.do(
             "session",

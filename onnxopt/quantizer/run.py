@@ -57,7 +57,10 @@ class _Quantization:
         self._target = self._backend.target()
         self._absent = self._backend.unavailable()
         self._runner = self._backend
-        names = [asked] if asked else [*CHOSEN_FROM, *self._target.half]
+        half: list[str] = list(self._target.half)
+        integer = [*CHOSEN_FROM]  # where nothing is measured the first that fits is taken
+        tried = half + integer if self._target.integer is None else integer + half
+        names = [asked] if asked else tried
         self._schemes = [scheme_of(name) for name in names]
         self._warnings: list[str] = []
         self._unsteady: list[str] = []
