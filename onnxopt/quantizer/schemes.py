@@ -62,6 +62,15 @@ SCHEMES = {
             about="int8 with weights of 7 bits, which saturate on no processor",
         ),
         Scheme(
+            name="int8-ort",
+            once=("quantize/calibrate{method=mse}",),
+            then=("quantize/correct-bias",),
+            pipeline="quantize/static, quantize/bias-inside",
+            opset=13,
+            bits=8,
+            about="int8 with the biases of products inside, in ONNX Runtime's own operator",
+        ),
+        Scheme(
             name="int8-dynamic",
             pipeline="quantize/dynamic",
             opset=13,
