@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnxopt import io, quantizer
 from onnxopt.deployer.stages import Result
+from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.choosing import FLOAT, GIVEN
 from onnxopt.quantizer.report import Tried
@@ -71,6 +72,6 @@ def _left(report: QuantizeReport) -> Iterator[str]:
             why = "not measured" if nothing else f"{report.chosen} was taken, {report.why}"
         elif not row.refused and row.outcome == "faster" and not nothing:
             why = f"{why}, less than {report.chosen} or not surely more"
-        yield f"{row.scheme}: {why}"
+        yield f"{row.scheme}: {why.replace(BUSY, TOO_BUSY)}"
     if nothing:
         yield f"quantization: {report.why}"

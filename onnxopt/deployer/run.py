@@ -36,11 +36,12 @@ from onnxopt.deployer.stages import (
     keep_apart,
     samples_hash,
 )
-from onnxopt.deployer.timing import timed, told, with_times
+from onnxopt.deployer.timing import LATER, timed, told, with_times
 from onnxopt.deployer.ways import openings, way_of, ways_to_open
 from onnxopt.errors import BackendError, ModelError
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
+from onnxopt.measure.verdict import TOO_BUSY
 from onnxopt.report import Size
 
 
@@ -90,6 +91,8 @@ class _Deployment:
         self._quantize()
         candidates = self._measured([self._candidate(label) for label in self._files])
         chosen, why = best_of(candidates, self._bound)
+        said = (*self._not_taken, *(each.verdict for each in candidates))
+        self._warnings += [LATER] if any(TOO_BUSY in text for text in said) else []
         self._not_taken += left_behind(candidates, chosen, measured=self._request.measure)
         session, session_why, ways = self._way(chosen)
         folder = self._request.folder

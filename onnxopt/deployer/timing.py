@@ -13,12 +13,12 @@ from onnxopt.measure import BenchReport, Effort, Variant, bench
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.report import Row
 from onnxopt.measure.run import Progress
-from onnxopt.measure.verdict import BUSY
+from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.target import Backend, Feeds
 
-_LATER = (
-    "the machine was too busy to tell; deploy into this folder again when it is quiet: only what "
-    "is not told yet is measured"
+LATER = (
+    f"{TOO_BUSY} what is faster: deploy into this folder again when it is quiet; only what is not "
+    "told yet is measured"
 )
 
 
@@ -70,7 +70,7 @@ def _row(row: Row) -> Result:
         "ratio": _span(beside.ratio),
         "again": again,
         "outcome": row.outcome,
-        "verdict": _LATER if row.verdict == BUSY else row.verdict,
+        "verdict": row.verdict.replace(BUSY, TOO_BUSY),
         "refused": row.error,
     }
 

@@ -9,7 +9,8 @@ from onnxopt.measure.intervals import Estimate
 
 Outcome = Literal["faster", "slower", "same", "unknown"]
 
-BUSY = "the machine was too busy to tell: stop what else runs; 'bench --force' takes it as it is"
+TOO_BUSY = "the machine was too busy to tell"
+BUSY = f"{TOO_BUSY}: stop what else runs; 'bench --force' takes it as it is"
 HOPELESS = 0.2
 """Share below which the bound of an unseen difference is worth a number."""
 _POWER = 1.43
