@@ -46,6 +46,11 @@ def subgraphs(node: ir.Node) -> Iterable[ir.Graph]:
     return _bodies(node) if node.attributes.data else ()  # a plain dict, quickly asked
 
 
+def has_bodies(node: ir.Node) -> bool:
+    """Return whether a node has graphs in it, which may be empty and then count as false."""
+    return any(True for _ in subgraphs(node))
+
+
 def _bodies(node: ir.Node) -> Iterator[ir.Graph]:
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():

@@ -44,7 +44,7 @@ def _mergeable(node: ir.Node, first: ir.Node) -> bool:
 
 def _key(node: ir.Node) -> Key | None:
     """Return what decides a node's outputs; None where equal keys would not mean equal outputs."""
-    if not ops.pure(node) or any(graph.subgraphs(node)):
+    if not ops.pure(node) or graph.has_bodies(node):
         return None
     held = node.attributes.data
     attributes = tuple(sorted((name, _contents(a)) for name, a in held.items())) if held else ()

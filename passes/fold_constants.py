@@ -97,7 +97,7 @@ class _Choice:
         """Return the extents of a node's outputs, None where it is not to be computed."""
         if not ops.pure(node) or ops.key(node) in ops.KEPT or node.op_type == "Constant":
             return None
-        if any(value.is_graph_output() for value in node.outputs) or any(graph.subgraphs(node)):
+        if any(value.is_graph_output() for value in node.outputs) or graph.has_bodies(node):
             return None
         given = sum([extent.size for extent in operands.values()])
         found = [_inferred(value) for value in node.outputs]

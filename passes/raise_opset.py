@@ -69,7 +69,7 @@ class RaiseOpset(Pass):
 def _is_plain(model: ir.Model) -> bool:
     if graph.opset(model) < _CONVERTIBLE or model.functions:
         return False
-    return not any(node.domain or list(graph.subgraphs(node)) for node in model.graph)
+    return not any(node.domain or graph.has_bodies(node) for node in model.graph)
 
 
 def _reason(problem: Exception) -> str:

@@ -45,14 +45,10 @@ class UnrollLoops(Pass):
         starts = start is None or graph.scalar(start) == 1
         goes_on = graph.origin(body.outputs[0])
         endless = goes_on is body.inputs[1] or graph.scalar(goes_on) == 1
-        if not trips or not starts or not endless or any(map(_has_bodies, body)):
+        if not trips or not starts or not endless or any(map(graph.has_bodies, body)):
             return 0
         affordable = trips[0] <= self.max_iterations and trips[0] * len(body) <= self.max_nodes
         return max(trips[0], 0) if affordable else 0
-
-
-def _has_bodies(node: ir.Node) -> bool:
-    return any(graph.subgraphs(node))
 
 
 class _Unrolling:

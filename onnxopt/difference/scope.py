@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt.graph import subgraphs, tensor
+from onnxopt.graph import has_bodies, tensor
 from onnxopt.segments import reads
 
 Slot = int
@@ -66,7 +66,7 @@ class Scope:
 
 def _taken(node: ir.Node) -> Iterator[ir.Value | None]:
     yield from node.inputs
-    if node.attributes and any(True for _ in subgraphs(node)):
+    if has_bodies(node):
         yield from list(reads(node))[sum(value is not None for value in node.inputs) :]
 
 

@@ -47,7 +47,7 @@ def sides(node: ir.Node, version: int, to: ir.DataType) -> Sides | None:
     stay. Every value that a type variable stands for must be float32, and the variable must allow
     the new type.
     """
-    if node.domain or node.op_type in PRECISE or any(graph.subgraphs(node)):
+    if node.domain or node.op_type in PRECISE or graph.has_bodies(node):
         return None
     found = _schema(node.op_type, version)
     if found is None:
