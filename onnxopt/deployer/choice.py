@@ -15,11 +15,11 @@ def best_of(candidates: Sequence[Candidate], bound: str = "") -> tuple[str, str]
     """
     first = candidates[0].label
     fit = [each for each in candidates[1:] if each.refused is None]
-    faster = [each for each in fit if each.outcome == "faster" and each.decisive is not None]
+    faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
     if faster:
         best = min(faster, key=_taken)
         exact = next((each for each in faster if each.label == OPTIMIZED), best)
-        if best is not exact and best.decisive is not None and best.decisive[2] >= _taken(exact):
+        if best is not exact and best.ratio is not None and best.ratio[2] >= _taken(exact):
             best = exact
         return best.label, _why(best, first, bound)
     optimized = next((each for each in fit if each.label == OPTIMIZED), None)
@@ -43,18 +43,21 @@ def _why(best: Candidate, first: str, bound: str) -> str:
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:
     """Say of each file that was made and is not deployed why it is not."""
     taken = next(each for each in candidates if each.label == chosen)
-    found = []
+    first, found = candidates[0].label, []
     for each in candidates[1:]:
         if each.label == chosen:
             continue
         why = each.refused or each.verdict
-        if not each.refused and each.outcome == "faster":
-            surely = "less than" if _taken(taken) < _taken(each) else "not surely more than"
-            why = f"{why}, {surely} the {chosen} one gains"
+        if not each.refused and each.ratio is not None and taken.ratio is not None:
+            more = taken.ratio[2] < each.ratio[0]
+            ratios = f"{each.ratio[0]:.3f} beside {taken.ratio[0]:.3f} of the {first} one's time"
+            why = (
+                f"{'slower than' if more else 'not surely faster than'} the {chosen} one: {ratios}"
+            )
         unsure = "" if measured else "whether it is faster was not measured"
         found.append(f"{each.name}: {why or unsure}".rstrip(": "))
     return found
 
 
 def _taken(each: Candidate) -> float:
-    return 1.0 if each.decisive is None else each.decisive[0]
+    return 1.0 if each.ratio is None else each.ratio[0]

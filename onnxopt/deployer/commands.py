@@ -42,6 +42,13 @@ class Commands:
         words += ["--against-provider", second] if second != first else []
         self.add("compare", *words, *(["--held-back"] if held_back else []))
 
+    def bench(self, files: Sequence[Path], targets: Sequence[str], budget_s: float) -> None:
+        """Keep the command that measures files on these targets."""
+        words: list[object] = list(files)
+        for text in targets if list(targets) != ["cpu"] else ():
+            words += ["--provider", text]
+        self.add("bench", *words, "--budget", f"{budget_s:g}s")
+
     def add(self, command: str, *words: object) -> None:
         """Keep a command of onnxopt."""
         self.lines.append(shlex.join(map(str, ("onnxopt", command, *words, *self.more))))

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from onnxopt.comparison.metrics import Kind
-from onnxopt.comparison.report import CompareReport, Limits
+from onnxopt.comparison.report import CompareReport, Limits, Output
 from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
@@ -24,50 +24,68 @@ def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
     return Limits() if least_db is None else Limits(min_sqnr=round(least_db - 0.05, 1))
 
 
-def compared(asked: Request, *, seen: bool = False) -> Result:
+def compared(asked: Request, *, seen: bool = False, layers: int = 0) -> Result:
     """Hold a file against the first one: to rounding, or to the limits that are given.
 
-    ``seen`` says that it was calibrated on the same samples.
+    ``seen`` says that it was calibrated on the same samples, ``layers`` how many are rounded.
     """
     report = compare(asked)
-    limited = asked.limits.given
-    levels = [each.errors.sqnr for each in report.outputs if math.isfinite(each.errors.sqnr)]
-    worst = min(levels, default=None)
+    bound = _bound(report, layers)
     return {
-        "agrees": _closeness(report, worst, seen=seen) if limited else report.verdict,
+        "agrees": _closeness(report, bound, seen=seen) if asked.limits.given else report.verdict,
         "samples": report.samples,
-        "sqnr_db": worst,
+        "outputs": [_near(each) for each in report.outputs],
         "metrics": [_scored(each) for each in report.metrics],
         "refused": report.faults[0] if report.faults else None,
         "limits": {n: v for n, v in dataclasses.asdict(asked.limits).items() if v is not None},
-        "bound": _bound(report),
+        "bound": bound,
+        "unscored": asked.limits.min_sqnr is not None and not report.metrics,
         "coarse": _coarse(report),
     }
 
 
-def _closeness(report: CompareReport, worst: float | None, *, seen: bool) -> str:
+def _near(output: Output) -> Result:
+    errors, finite = output.errors, math.isfinite(output.errors.sqnr)
+    return {
+        "output": output.name,
+        "sqnr_db": errors.sqnr if finite else None,
+        "agreement": errors.agreement.share if errors.agreement else None,
+    }
+
+
+def _closeness(report: CompareReport, bound: str, *, seen: bool) -> str:
     """Say how far the worst output is off, beside what is allowed."""
     said = [change_text(each) for each in report.metrics]
-    if worst is not None:
-        share = 100 * 10 ** (-worst / 20)
-        said.append(f"error {share:.2g} % of the signal ({worst:.1f} dB)")
+    apart = [each for each in report.outputs if math.isfinite(each.errors.sqnr)]
+    if apart:
+        worst = min(apart, key=lambda each: each.errors.sqnr)
+        which = f" in '{worst.name}', the worst of {len(report.outputs)} outputs"
+        level = worst.errors.sqnr
+        text = f"error {_share(level)} ({level:.1f} dB){which if len(report.outputs) > 1 else ''}"
+        same = [each.errors.agreement.share for each in apart if each.errors.agreement]
+        if same:
+            text += f"; the largest element stays the largest in {100 * min(same):.1f} % or more"
+        said.append(text)
     said = said or [report.verdict]
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
     which = "on which it was calibrated too" if seen else "that it was not calibrated on"
     text = f"on {samples} {which}: {'; '.join(said)}"
-    return f"{text}; its bound: {_bound(report)}" if _bound(report) else text
+    return f"{text}; its bound: {bound}" if bound else text
 
 
-def _bound(report: CompareReport) -> str:
+def _share(level: float) -> str:
+    return f"{100 * 10 ** (-level / 20):.2g} % of the signal"
+
+
+def _bound(report: CompareReport, layers: int) -> str:
     """Say what is allowed; nothing where that is rounding alone."""
     limits = report.limits
     if limits.max_drop is not None and report.metrics:
         return f"{report.metrics[0].name} may {_allowed(report.metrics[0], limits.max_drop)}"
     if limits.min_sqnr is not None:
-        share = 100 * 10 ** (-limits.min_sqnr / 20)
         return (
-            f"an error of {share:.2g} % of the signal at most ({limits.min_sqnr:g} dB), which its "
-            "types explain"
+            f"an error of {_share(limits.min_sqnr)} at most ({limits.min_sqnr:g} dB), what "
+            f"rounding {layers} layers is taken to cost"
         )
     return ""
 

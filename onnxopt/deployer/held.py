@@ -7,14 +7,12 @@ from pathlib import Path
 
 from onnxopt import io, lossless
 from onnxopt.comparison.named import metric_of
+from onnxopt.measure import MAX_FEEDS
 from onnxopt.quantizer.judge import Budget
 from onnxopt.samples import Samples
 from onnxopt.samples import check as check_path
 from onnxopt.split import CALIBRATING, Split
 from onnxopt.target import Feeds
-
-_ENOUGH = 4
-"""Samples that latency is measured on."""
 
 
 def check(samples: Path | Samples | None, metrics: Sequence[str]) -> None:
@@ -48,14 +46,22 @@ class Held:
         return None if self.samples is None else self._split().compared()
 
     def feeds(self) -> list[Feeds]:
-        """Return some to measure on; nothing where there are none."""
-        return [] if self.samples is None else self._split().held(_ENOUGH)
+        """Return those that ``bench`` would measure on; nothing where there are none."""
+        if self.samples is None or isinstance(self.samples, Samples):
+            return [] if self.samples is None else list(self.samples.first(MAX_FEEDS))
+        inputs = [v for v in io.load(self._model).graph.inputs if not v.is_initializer()]
+        return list(Samples.from_path(self.samples, inputs).first(MAX_FEEDS))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the first sample has a label."""
+        judged = self.judged()
+        first = None if judged is None else next(iter(judged.labelled()), None)
+        return first is not None and first.label is not None
 
     def budget(self, drop: float) -> Budget | None:
         """Return how far the metric may fall; None without labels, unless a metric is named."""
-        judged = self.judged()
-        first = None if judged is None else next(iter(judged.labelled()), None)
-        if judged is None or not (self._metrics or (first and first.label is not None)):
+        if self.samples is None or not (self._metrics or self.labelled):
             return None
         return Budget(drop=drop, metric=metric_of(self._metrics[0]) if self._metrics else None)
 

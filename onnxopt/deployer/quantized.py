@@ -29,6 +29,8 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
     return {
         "chosen": found,
         "told": report.chosen != FLOAT or all(r.outcome != "unknown" for r in report.tried),
+        "layers": 0 if taken is None else taken.layers,
+        "undecided": [_undecided(row) for row in report.tried if _is_undecided(row)],
         "remarks": [] if taken is None else list(_remarks(report, taken)),
         "least_db": None if taken is None else taken.least_db,
         "runs_with": "" if taken is None else taken.runs_with,
@@ -57,8 +59,23 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     text = f"{taken.layers} layer{'s' if taken.layers != 1 else ''} in {taken.scheme}"
     if share is not None:
         text += f", {100 * share:.0f} % of the multiply-adds on integers"
-    yield f"{text}; {report.calibrated_on} samples to calibrate"
+        text += f"; {report.calibrated_on} samples to calibrate"
+    yield text
     yield from taken.kept()
+
+
+def _is_undecided(row: Tried) -> bool:
+    quantized = row.scheme not in (FLOAT, GIVEN) and not row.refused
+    return quantized and row.outcome == "unknown" and row.latency is not None
+
+
+def _undecided(row: Tried) -> str:
+    """Say what was read of a scheme that nothing could be told of."""
+    assert row.latency is not None
+    low, high = row.latency.low, row.latency.high
+    level = "" if row.sqnr_db is None else f", at {row.sqnr_db:.1f} dB of signal over error"
+    ratio = f"{row.latency.value:.2f} ({low:.2f} to {high:.2f})"
+    return f"{row.scheme} read {ratio} of the given one's time{level}"
 
 
 def _left(report: QuantizeReport) -> Iterator[str]:

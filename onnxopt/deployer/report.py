@@ -17,10 +17,12 @@ OPTIMIZED, QUANTIZED = "optimized", "quantized"
 
 COLUMNS = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
 
-READING = (
-    "All took turns: a ratio is of runs side by side, so it need not be that of the medians; below "
-    "1 is faster."
+_READING = (
+    "In brackets: the {first} one's median in the same measurement. A ratio is of runs side by "
+    "side, so it need not be that of the medians; below 1 is faster."
 )
+_NODES = "The runtime fuses the nodes that quantize and dequantize away."
+_EXAMPLES = "A metric is that of the {first} one, then its own (examples scored)."
 UNSTEADY = "the machine was not steady all the time; on a quiet one the figures may be others"
 
 Span = tuple[float, float, float]
@@ -51,19 +53,14 @@ class Scored:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Again:
-    """A second measurement, of the best and the first one alone; it is the one that counts."""
+class Near:
+    """How near one output is to the first one's."""
 
-    median_s: float
-    beside_s: float
-    """The first one's median."""
-    ratio: Span
-
-    def text(self, first: str) -> str:
-        """Say what it gave."""
-        times = f"{time_text(self.median_s)} beside the {first} one's {time_text(self.beside_s)}"
-        ratio = f"ratio {span_text(self.ratio)}"
-        return f"told from a second measurement, of these two alone: {times}, {ratio}"
+    output: str
+    sqnr_db: float | None
+    """Signal over error; None where they are equal."""
+    agreement: float | None
+    """How often the largest element stays the largest; None where that has no meaning."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,16 +77,25 @@ class Candidate:
     """Rewrites by pass, of the optimized one."""
     agrees: str = ""
     """How its outputs compare with the first one's, and what is allowed."""
+    checked: str = ""
+    """How it was verified while it was made, of the optimized one."""
     samples: int = 0
     """On how many samples they were compared."""
-    sqnr_db: float | None = None
-    """Signal over error of the worst output; None where all are equal."""
+    outputs: tuple[Near, ...] = ()
     metrics: tuple[Scored, ...] = ()
     remarks: tuple[str, ...] = ()
     """What else is to be known of it."""
     median_s: float | None = None
+    beside_s: float | None = None
+    """The first one's median in the same measurement."""
     ratio: Span | None = None
-    again: Again | None = None
+    """Of the best of several it is of a second measurement, of it and the first one alone."""
+    chosen_for: Span | None = None
+    """The ratio for which it was measured again, of all side by side."""
+    open_s: float | None = None
+    """Seconds to open it."""
+    peak_bytes: int = 0
+    """Peak memory of the process that ran it."""
     outcome: str | None = None
     """faster, slower, same, or unknown where nothing could be told."""
     verdict: str = ""
@@ -101,14 +107,12 @@ class Candidate:
         """What it is called, with its scheme."""
         return f"{self.label} ({self.how})" if self.how else self.label
 
-    @property
-    def decisive(self) -> Span | None:
-        """The ratio that its verdict rests on."""
-        return self.ratio if self.again is None else self.again.ratio
-
-    def fast(self, first: str) -> str:
-        """Say how fast it is beside the first one of that label."""
-        return self.verdict if self.again is None else f"{self.verdict}, {self.again.text(first)}"
+    def times(self) -> str:
+        """Return its median, and in brackets the first one's of the same measurement."""
+        if self.median_s is None:
+            return "-"
+        beside = "" if self.beside_s is None else f" ({time_text(self.beside_s)})"
+        return f"{time_text(self.median_s)}{beside}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,15 +121,17 @@ class Opening:
 
     target: str
     means: str
+    median_s: float | None = None
     ratio: Span | None = None
     outcome: str | None = None
     verdict: str = ""
 
     @property
     def told(self) -> str:
-        """Say how it fares."""
-        span = "" if self.ratio is None else f", ratio {span_text(self.ratio)}"
-        return f"{self.target} ({self.means}): {self.verdict or 'the default'}{span}"
+        """Say how it fares beside the default."""
+        ratio = "" if self.ratio is None else f" {self.ratio[0]:.2f} of its time"
+        unsure = ", undecided" if self.outcome == "unknown" else ""
+        return f"{self.target} ({self.means}){ratio}{unsure}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +149,10 @@ class DeployReport:
     """The target with the options to open it with, kept in the file: ``onnxopt.session``."""
     session_why: str
     ways: tuple[Opening, ...]
-    """Ways to open it that were measured."""
+    """Ways to open it that were measured, beside the default one."""
+    shipped: tuple[Opening, ...]
+    """Where another is the fastest: that way and the first file opened so, both beside the first
+    file as it is opened by default."""
     export: dict[str, Any]
     not_taken: tuple[str, ...]
     """What was tried and not taken, with the reason."""
@@ -180,7 +189,7 @@ class DeployReport:
                 each.name,
                 str(each.nodes),
                 bytes_text(each.weight_bytes),
-                "-" if each.median_s is None else time_text(each.median_s),
+                each.times(),
                 "-" if each.ratio is None else span_text(each.ratio),
                 "; ".join(metric.cell() for metric in each.metrics) or "-",
             )
@@ -189,10 +198,13 @@ class DeployReport:
 
     def legend(self) -> str:
         """Say how to read the table; nothing where it has no figures that need it."""
-        scored = any(each.metrics for each in self.candidates)
-        timed = any(each.ratio for each in self.candidates)
-        examples = "A metric is that of the first one, then its own (examples scored)."
-        return " ".join(text for text, shown in ((READING, timed), (examples, scored)) if shown)
+        shown = (
+            (_READING, any(each.ratio for each in self.candidates)),
+            (_NODES, any(each.label == QUANTIZED for each in self.candidates)),
+            (_EXAMPLES, any(each.metrics for each in self.candidates)),
+        )
+        first = self.candidates[0].label
+        return " ".join(text.format(first=first) for text, said in shown if said)
 
     def render(self, paper: Paper) -> None:
         """Write the choice with its reason, the candidates, and how to use the file."""
@@ -205,10 +217,8 @@ class DeployReport:
             paper.paragraph(self.legend())
         paper.line()
         for each in self.candidates[1:]:
-            fast = each.fast(self.candidates[0].label) if each is self.taken else ""
-            for said in (fast, each.agrees, *each.remarks):
-                if said:
-                    paper.paragraph(f"{each.label}: {said}")
+            for said in (each.agrees, *each.remarks):
+                paper.paragraph(f"{each.label}: {said}")
         for text in self.not_taken:
             paper.paragraph(f"not taken: {text}")
         paper.line()

@@ -25,6 +25,7 @@ from onnxopt.deployer.report import (
     QUANTIZED,
     Candidate,
     DeployReport,
+    Near,
     Opening,
     Scored,
 )
@@ -38,6 +39,7 @@ from onnxopt.deployer.stages import (
 )
 from onnxopt.deployer.timing import LATER, timed, told, with_times
 from onnxopt.deployer.ways import openings, way_of, ways_to_open
+from onnxopt.deployer.words import UNSCORED, as_shipped, at_stage, distinct, host_text, undecided
 from onnxopt.errors import BackendError, ModelError
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
@@ -95,6 +97,8 @@ class _Deployment:
         self._warnings += [LATER] if any(TOO_BUSY in text for text in said) else []
         self._not_taken += left_behind(candidates, chosen, measured=self._request.measure)
         session, session_why, ways = self._way(chosen)
+        shipped = self._shipped(chosen, session)
+        why += as_shipped(shipped, self._first)
         folder = self._request.folder
         self._warnings += replaced(folder, chosen)
         self._notes += left_over(folder, self._files.values())
@@ -109,14 +113,15 @@ class _Deployment:
             session=session,
             session_why=session_why,
             ways=ways,
+            shipped=shipped,
             export=source,
             not_taken=tuple(self._not_taken),
             commands=tuple(self._commands.lines),
-            warnings=_distinct(self._warnings),
-            measurement=_distinct(self._measurement),
-            notes=[*_distinct([*self._of.get(chosen, ()), *self._notes]), *self._commands.notes],
+            warnings=distinct(self._warnings),
+            measurement=distinct(self._measurement),
+            notes=[*distinct([*self._of.get(chosen, ()), *self._notes]), *self._commands.notes],
             stages=self._stages.seconds,
-            host=f"{Host.here().cpu}, {Host.here().cores} cores",
+            host=host_text(),
             seconds=time.perf_counter() - started,
         )
         write(folder, report)
@@ -242,8 +247,9 @@ class _Deployment:
             return
         self._not_taken += found["left"]
         self._warnings += found["warnings"]
-        self._measurement += found["unsteady"]
+        self._measurement += at_stage("quantizing", found["unsteady"])
         if not found["chosen"]:
+            self._warnings += undecided(found["undecided"])
             return
         self._files[QUANTIZED], self._quantized = path, found
         self._of[QUANTIZED] = found["notes"]
@@ -276,16 +282,18 @@ class _Deployment:
         self._bound = found["bound"] or self._bound
         self._warnings += [found["coarse"]] if found["coarse"] else []
         self._repeat_compare(label, found["limits"])
-        checked = (f"while it was made: {self._optimized['verification']}",)
+        if found["unscored"]:
+            self._notes.append(UNSCORED)
         return dataclasses.replace(
             plain,
             how="" if exact else self._quantized["chosen"],
             changes=self._optimized["changes"] if exact else {},
             agrees=found["agrees"],
+            checked=self._optimized["verification"] if exact else "",
             samples=found["samples"],
-            sqnr_db=found["sqnr_db"],
+            outputs=tuple(Near(**each) for each in found["outputs"]),
             metrics=tuple(Scored(**each) for each in found["metrics"]),
-            remarks=checked if exact else tuple(self._quantized["remarks"]),
+            remarks=() if exact else tuple(self._quantized["remarks"]),
             refused=found["refused"],
         )
 
@@ -314,7 +322,8 @@ class _Deployment:
             limits=limits_of(least_db, request.max_drop if scored else None),
             seed=request.seed,
         )
-        return compared(asked, seen=held.single)
+        layers = 0 if plain else self._quantized["layers"]
+        return compared(asked, seen=held.single, layers=layers)
 
     def _measured(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
@@ -323,25 +332,11 @@ class _Deployment:
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
         named = {label: self._target_of.get(label, self._request.target) for label in files}
         key = self._key("bench", *map(file_hash, files.values()), *named.values(), *self._effort())
-        found = self._stages.do(
-            "bench",
-            key,
-            lambda: timed(
-                files,
-                {label: catalogue.backend(text) for label, text in named.items()},
-                self._held().feeds(),
-                (self._request.budget_s, self._request.seed),
-                self._part("measuring", 0.7, 0.9),
-            ),
-            keeps=told,
-        )
-        self._measurement += found["unsteady"]
-        self._notes += [f"measuring: {text}" for text in found["notes"]]
-        words: list[object] = list(files.values())
+        part = "candidates"
+        found = self._timed(part, key, files, named, (0.7, 0.85))
+        self._notes += at_stage(part, found["notes"])
         targets = list(dict.fromkeys(named.values()))
-        for text in targets if targets != ["cpu"] else ():
-            words += ["--provider", text]
-        self._commands.add("bench", *words, "--budget", f"{self._request.budget_s:g}s")
+        self._commands.bench(list(files.values()), targets, self._request.budget_s)
         return with_times(candidates, found["rows"])
 
     def _way(self, chosen: str) -> tuple[str, str, tuple[Opening, ...]]:
@@ -351,27 +346,49 @@ class _Deployment:
         if not self._request.measure or len(ways) == 1:
             return target, "what was asked for; other ways to open it were not measured", ()
         path = self._files[chosen]
+        key = self._key("ways", file_hash(path), tuple(ways), *self._effort())
+        named = {label: label for label in ways}
+        files = dict.fromkeys(ways, path)
+        found = self._timed("ways to open", key, files, named, (0.85, 0.95))
+        self._commands.bench([path], list(ways), self._request.budget_s)
+        measured = openings(found["rows"], {label: way.means for label, way in ways.items()})
+        return *way_of(measured, target), measured
+
+    def _shipped(self, chosen: str, session: str) -> tuple[Opening, ...]:
+        """Measure the file as it opens, and the first one opened so, beside the first one."""
+        usual = self._target_of.get(chosen, self._request.target)
+        if session == usual or chosen == self._first:
+            return ()
+        first, path = self._files[self._first], self._files[chosen]
+        also = f"the {self._first} one opened so"
+        files = {self._first: first, also: first, chosen: path}
+        named = {self._first: self._request.target, also: session, chosen: session}
+        key = self._key("shipped", file_hash(path), *named.values(), *self._effort())
+        found = self._timed("as it ships", key, files, named, (0.95, 1.0))
+        self._commands.bench([first, path], [usual, session], self._request.budget_s)
+        rows = {label: row for label, row in found["rows"].items() if label != self._first}
+        return openings(rows, {also: also, chosen: "as it ships"}, named)
+
+    def _timed(
+        self,
+        part: str,
+        key: tuple[object, ...],
+        files: dict[str, Path],
+        named: dict[str, str],
+        span: tuple[float, float],
+    ) -> Result:
+        """Measure files on the targets named; what told something is kept."""
         found = self._stages.do(
-            "session",
-            self._key("session", file_hash(path), tuple(ways), *self._effort()),
+            part,
+            key,
             lambda: timed(
-                dict.fromkeys(ways, path),
-                {label: way.backend for label, way in ways.items()},
+                files,
+                {label: catalogue.backend(text) for label, text in named.items()},
                 self._held().feeds(),
                 (self._request.budget_s, self._request.seed),
-                self._part("measuring ways to open a session", 0.9, 1.0),
+                self._part(part, *span),
             ),
             keeps=told,
         )
-        self._measurement += found["unsteady"]
-        measured = openings(found["rows"], ways)
-        return *way_of(measured, target), measured
-
-
-def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what another text says with more words."""
-    return tuple(
-        text
-        for text in dict.fromkeys(texts)
-        if not any(other != text and other.startswith(text) for other in texts)
-    )
+        self._measurement += at_stage(part, found["unsteady"])
+        return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnxopt.deployer.report import Again, Candidate, Span
+from onnxopt.deployer.report import Candidate, Span
 from onnxopt.deployer.stages import Result
 from onnxopt.measure import BenchReport, Effort, Variant, bench
 from onnxopt.measure.intervals import Estimate
@@ -48,27 +48,24 @@ def timed(
 
 
 def kept(found: BenchReport) -> Result:
-    """Return a measurement as plain data: figures of all side by side, and of the best alone."""
+    """Return a measurement as plain data; the first of its rows is the baseline."""
     return {
-        "rows": {row.label: _row(row) for row in found.rows},
+        "rows": {row.label: _row(row, found.rows[0].median) for row in found.rows},
         "unsteady": list(found.warnings),
         "notes": list(found.notes),
     }
 
 
-def _row(row: Row) -> Result:
-    first, again = row.chosen, None
-    if first is not None and row.median and first.beside and row.ratio:
-        again = {
-            "median_s": row.median.value,
-            "beside_s": first.beside.value,
-            "ratio": _span(row.ratio),
-        }
-    beside = first if first is not None and again is not None else row
+def _row(row: Row, baseline: Estimate | None) -> Result:
+    first = row.chosen
+    beside = baseline if first is None else first.beside
     return {
-        "median_s": None if beside.median is None else beside.median.value,
-        "ratio": _span(beside.ratio),
-        "again": again,
+        "median_s": None if row.median is None else row.median.value,
+        "beside_s": None if row.baseline is None or beside is None else beside.value,
+        "ratio": _span(row.ratio),
+        "chosen_for": None if first is None else _span(first.ratio),
+        "open_s": row.open_s,
+        "peak_bytes": row.peak_bytes,
         "outcome": row.outcome,
         "verdict": row.verdict.replace(BUSY, TOO_BUSY),
         "refused": row.error,
@@ -96,12 +93,14 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
     for each in candidates:
         row = rows.get(each.label)
         if row is not None:
-            again = row["again"]
             each = dataclasses.replace(
                 each,
                 median_s=row["median_s"],
+                beside_s=row["beside_s"],
                 ratio=span_of(row["ratio"]),
-                again=again and Again(**again | {"ratio": span_of(again["ratio"])}),
+                chosen_for=span_of(row["chosen_for"]),
+                open_s=row["open_s"],
+                peak_bytes=row["peak_bytes"],
                 outcome=row["outcome"],
                 verdict=row["verdict"],
                 refused=each.refused or row["refused"],

@@ -40,13 +40,16 @@ def ways_to_open(target: str, cores: int) -> dict[str, Way]:
     return found
 
 
-def openings(rows: Mapping[str, Result], ways: Mapping[str, Way]) -> tuple[Opening, ...]:
-    """Return what was measured of ways to open a session."""
+def openings(
+    rows: Mapping[str, Result], means: Mapping[str, str], named: Mapping[str, str] | None = None
+) -> tuple[Opening, ...]:
+    """Return what was measured of ways to open a session, ``named`` the target of each label."""
     return tuple(
         Opening(
-            target=label,
-            means=ways[label].means,
-            ratio=span_of(row["again"]["ratio"] if row["again"] else row["ratio"]),
+            target=label if named is None else named[label],
+            means=means[label],
+            median_s=row["median_s"],
+            ratio=span_of(row["ratio"]),
             outcome=row["outcome"],
             verdict=row["verdict"] or row["refused"] or "",
         )
@@ -59,7 +62,28 @@ def way_of(measured: Sequence[Opening], usual: str) -> tuple[str, str]:
     faster = [(each.ratio[0], each) for each in measured if each.outcome == "faster" and each.ratio]
     others = [each for each in measured if each.target != usual]
     if not faster:
-        return usual, f"the default; measured beside it: {'; '.join(o.told for o in others)}"
+        told = "; ".join(each.told for each in others)
+        return usual, f"the default; nothing else that was measured is surely faster: {told}"
     best = min(faster, key=lambda pair: pair[0])[1]
     rest = "".join(f"; {each.told}" for each in others if each is not best)
     return best.target, f"{best.means}, {best.verdict} than {usual}{rest}"
+
+
+def plain_code(model: str, session: str) -> str:
+    """Return what opens a model the same way with ONNX Runtime alone; nothing for other options."""
+    backend: Any = catalogue.backend(session)
+    if (
+        write_options(dataclasses.replace(backend, **_USUAL))
+        or type(backend).target().name != "cpu"
+    ):
+        return ""
+    lines = ["import onnxruntime", "", "options = onnxruntime.SessionOptions()"]
+    if backend.threads:
+        lines.append(f"options.intra_op_num_threads = {backend.threads}")
+    if not backend.spinning:
+        lines.append('options.add_session_config_entry("session.intra_op.allow_spinning", "0")')
+    lines += [f'session = onnxruntime.InferenceSession("{model}", options)']
+    return "\n".join(lines)
+
+
+_USUAL = {"threads": 0, "spinning": True}

@@ -25,7 +25,6 @@ from onnxopt.verify import Verify
 TRACED_ON = 8
 """Samples that every layer is tried on alone."""
 
-NOTHING = "the model has no layer that it quantizes"
 LEAST_BITS = 7
 """Narrower types are expected to do damage: nothing is put back, and the result is handed back."""
 
@@ -168,7 +167,7 @@ class Attempt:
             return [self._unseen()]
         ready = self.best()
         if ready is None:
-            return [self._refused(NOTHING)]
+            return [self._refused(self.nothing)]
         least = expected_db(len(ready.built.layers), self.scheme.bits)
         poor = ready.loss.strange or ready.loss.sqnr_db < least
         mends = poor and self.scheme.bits >= LEAST_BITS
@@ -193,7 +192,15 @@ class Attempt:
 
     def untaken(self, error: BackendError, where: str) -> tuple[None, Tried]:
         """Say that what it was run on refuses what the scheme makes."""
-        return self._refused(f"{where} does not take it: {error}")
+        return self._refused(f"{where} does not run it: {error}")
+
+    @property
+    def nothing(self) -> str:
+        """Why nothing was quantized."""
+        target = self.context.target
+        if self.scheme.integer and target.integer is None:
+            return f"nothing is known that {target.name} computes faster on integers"
+        return f"the model has no layer of the kind that it quantizes: {self.scheme.about}"
 
     def _refused(self, why: str) -> tuple[None, Tried]:
         return None, Tried(scheme=self.scheme.name, refused=why)
@@ -203,7 +210,7 @@ class Attempt:
         once = self.scheme.once[0]
         built = self.build(self.prepared(once))
         if not built.layers:
-            return self._refused(NOTHING)
+            return self._refused(self.nothing)
         weight_bytes = Size.of(built.model).weight_bytes
         tried = Tried(scheme=self.scheme.name, layers=len(built.layers), weight_bytes=weight_bytes)
         return Outcome(built=built, once=once), tried

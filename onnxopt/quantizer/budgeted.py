@@ -9,7 +9,6 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnxopt.quantizer.attempt import (
-    NOTHING,
     Attempt,
     Outcome,
     Ready,
@@ -45,7 +44,7 @@ class Budgeted:
         name = self.attempt.scheme.name
         ready = self.attempt.best()
         if ready is None:
-            return None, Tried(scheme=name, refused=NOTHING)
+            return None, Tried(scheme=name, refused=self.attempt.nothing)
         steps = str(self.attempt.steps())
         asked = (name, ready.once, steps, self.judge.metric.name, *self.keys)
         memory = Memory.at(self.state, digest(ready.model, *asked))

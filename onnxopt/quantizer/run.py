@@ -148,9 +148,10 @@ class _Quantization:
                 f"{why}; --no-measure quantizes for {name} all the same, compared on the CPU"
             )
         self._runner = catalogue.backend(lossless.REFERENCE)
+        foretold = f", and what {name} computes on integers is foretold only"
         self._warnings.append(
-            f"{name} is not on this machine: outputs were compared on the CPU, and what {name} "
-            "computes on integers is foretold only"
+            f"{name} is not on this machine: outputs were compared on the CPU"
+            f"{foretold if self._target.integer else ''}"
         )
 
     def _compares(self) -> bool:
@@ -244,7 +245,7 @@ class _Quantization:
         try:
             found = self._attempted(attempt, judge)
         except BackendError as error:
-            found = [attempt.untaken(error, self._runner.target().name)]
+            found = [attempt.untaken(error, self._place())]
         for outcome, tried in found:
             self._tried.append(tried)
             if outcome is not None:
@@ -255,6 +256,11 @@ class _Quantization:
                 f"{scheme.name}: the operator set was raised from {graph.opset(model)} to "
                 f"{scheme.opset}"
             )
+
+    def _place(self) -> str:
+        """Return what runs models, and in whose place."""
+        own = self._runner.target().name
+        return own if self._absent is None else f"{own}, in the place of {self._request.target},"
 
     def _attempted(
         self, attempt: Attempt, judge: Judge | None

@@ -32,6 +32,11 @@ class Scheme:
     """Passes behind those, each run only where it keeps the outputs clearly better."""
 
     @property
+    def integer(self) -> bool:
+        """Whether it asks the target what it computes on integers."""
+        return any(f"quantize/{name}" in self.pipeline for name in ("static", "dynamic"))
+
+    @property
     def calibrates(self) -> bool:
         """Whether ranges of activations are found on samples."""
         return any("calibrate" in text for text in (*self.once, self.pipeline))
@@ -130,14 +135,14 @@ SCHEMES = {
             name="float16",
             pipeline="quantize/half",
             opset=13,
-            bits=16,
+            bits=11,
             about="half precision wherever nothing overflows on samples",
         ),
         Scheme(
             name="bfloat16",
             pipeline="quantize/half{type=bfloat16}",
             opset=22,
-            bits=16,
+            bits=8,
             about="the range of float32 with 8 significant bits",
         ),
     )

@@ -23,7 +23,7 @@ def held_against(label: str, built: Built, backend: Backend, guard: Guard) -> Tr
         with backend.open(built.model) as session:
             loss = guard.loss(session)
     except BackendError as error:
-        refused = f"{runs_with} does not take it: {error}"
+        refused = f"{runs_with} does not run it: {error}"
         return Tried(scheme=label, runs_with=runs_with, refused=refused)
     nodes = [node for home in graph.graphs(built.model) for node in home]
     layers = sum(readers.read(node) is not None for node in nodes)

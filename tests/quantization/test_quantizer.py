@@ -131,7 +131,7 @@ def test_what_the_target_cannot_run_is_written_only_unseen() -> None:
     made = model(SEQUENCE.replace("float[1,n,4]", "float[1,n,16]"), weights)
     _, report = quantized(made, TEXTS, "float4-weights")
     assert report.chosen == "float"
-    assert "cpu does not take it" in (report.tried[0].refused or "")
+    assert "cpu does not run it" in (report.tried[0].refused or "")
     result, report = onnxopt.quantize_with_report(made, scheme="float4-weights", compare=False)
     assert report.chosen == "float4-weights"
     kinds = [value.dtype for value in result.graph.initializers.values()]
@@ -150,7 +150,7 @@ def test_half_precision_is_a_scheme() -> None:
 def test_what_the_target_does_not_take_is_not_handed_back() -> None:
     result, report = quantized(model(SEQUENCE, MATRICES), TEXTS, "bfloat16")
     if report.chosen == "float":  # ONNX Runtime 1.32 has no such product on CPUs
-        assert "cpu does not take it" in report.why
+        assert "cpu does not run it" in report.why
         assert all(v.dtype != ir.DataType.BFLOAT16 for v in result.graph.initializers.values())
 
 
@@ -210,7 +210,7 @@ def test_bodies_stay_in_float() -> None:
     feeds = [{"x": normal(6, 16, seed=s), "k": np.array(s % 2 == 0)} for s in range(4)]
     _, report = quantized(model(text, MATRICES), Samples.of(feeds))
     assert report.chosen == "float"
-    assert report.tried[0].refused == "the model has no layer that it quantizes"
+    assert report.tried[0].refused.startswith("the model has no layer of the kind")
 
 
 def test_a_quantized_model_is_refused() -> None:
@@ -266,7 +266,7 @@ def test_what_is_left_in_makes_little_enough_noise(
 
 @given(st.integers(1, 2000), st.integers(1, 16))
 def test_more_layers_and_fewer_bits_explain_more_noise(layers: int, bits: int) -> None:
-    assert LEAST_DB <= expected_db(layers, bits) <= MOST_DB
+    assert LEAST_DB <= expected_db(layers, bits) <= MOST_DB + 6.02 * max(min(bits, 11) - 8, 0)
     assert expected_db(layers + 1, bits) <= expected_db(layers, bits)
     assert expected_db(layers, bits) <= expected_db(layers, bits + 1)
 

@@ -1,0 +1,54 @@
+"""What a deployment says that is not of one stage alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnxopt.deployer.report import Opening
+from onnxopt.host import Host
+
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
+UNSCORED = (
+    "the samples have no labels (an array 'label' in the .npz of each), so the bound is on the "
+    "error of the outputs: what that does to a task is not known here; --metric or labels tell"
+)
+"""A note where nothing was scored."""
+
+
+def as_shipped(shipped: Sequence[Opening], first: str) -> str:
+    """Say how fast the file is in the way it is opened; nothing where that is the default."""
+    if not shipped:
+        return ""
+    last = shipped[-1]
+    than = f" than the {first} one as it opens by default"
+    told = last.outcome in ("faster", "slower")
+    return f"; opened as it ships: {last.verdict}{than if told else ''}"
+
+
+def at_stage(part: str, texts: Sequence[str]) -> list[str]:
+    """Say of what measurement texts are."""
+    return [f"{part}: {text}" for text in texts]
+
+
+def undecided(texts: Sequence[str]) -> list[str]:
+    """Warn of what was compared, and could be the fastest for all that is known."""
+    if not texts:
+        return []
+    said = "; ".join(texts)
+    return [f"undecided, so not deployed: {said}; onnxopt quantize --scheme makes it all the same"]
+
+
+def host_text() -> str:
+    """Return processor, cores and runtimes."""
+    here = Host.here()
+    runtimes = [f"{name} {here.versions[name]}" for name in _RUNTIMES if name in here.versions]
+    return ", ".join([here.cpu, f"{here.cores} cores", *runtimes])
+
+
+def distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what another text says with more words."""
+    return tuple(
+        text
+        for text in dict.fromkeys(texts)
+        if not any(other != text and other.startswith(text) for other in texts)
+    )
