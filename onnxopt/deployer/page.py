@@ -94,8 +94,8 @@ def _speed(page: Page, report: DeployReport) -> None:
     if ratios:
         page.figure(
             forest(ratios, axis=f"time of a run over the {first} model's"),
-            "Dots are estimates, lines their 95 % intervals; the scale is logarithmic. Left of 1 is "
-            "faster.",
+            "Dots are estimates, lines their 95 % intervals; the scale is logarithmic. Left of 1 "
+            "is faster.",
         )
     sizes = {each.name: (float(each.weight_bytes),) for each in report.candidates}
     page.figure(bars(sizes, series_names=("weights",), axis="bytes of weights", unit="B"))

@@ -235,8 +235,9 @@ def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert str(report).count("onnxopt bench") == 3
     assert "took 31 s" in page
     assert "not steady" in str(report)
-    assert report.measurement == ("took 31 s",)
-    assert "measuring: on made-up inputs" in report.notes
+    parts = ("candidates", "ways to open", "as it ships")
+    assert report.measurement == tuple(f"{part}: took 31 s" for part in parts)
+    assert "candidates: on made-up inputs" in report.notes
     ways = list(ways_to_open("cpu", Host.here().cores))
     assert [each.target for each in report.ways] == ways
     assert report.session == ways[-1]
