@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxopt import catalogue, io
-from onnxopt.errors import ModelError, UsageError
+from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.target import Session
 
 SESSION = "onnxopt.session"
@@ -32,6 +32,9 @@ def session(model: Path | str, *, provider: str | None = None) -> Session:
     except UsageError as error:
         raise ModelError(f"{path}: its session options cannot be read: {error}") from error
     _check_harmless(path, backend)
+    why = backend.unavailable()
+    if why is not None:
+        raise BackendError(f"{path} is for {text}: {why}; session(…, provider='cpu') tries it here")
     return backend.open(path)
 
 

@@ -96,6 +96,8 @@ def test_a_target_that_is_elsewhere(tmp_path: Path) -> None:
     report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=folder, target="cuda", measure=False)
     assert "compared on the CPU" in report.warnings[0]
     assert report.session == "cuda"
+    with pytest.raises(BackendError, match="provider='cpu'"):
+        onnxopt.session(report.model)
     compare = next(line for line in report.commands if "compare" in line)
     assert "--provider" not in compare
 
