@@ -98,6 +98,8 @@ def deploy(
     max_drop: float = 0.01,
     measure: bool = True,
     budget: float = 20.0,
+    again: bool = False,
+    skip_passes: Sequence[str] = (),
     seed: int = 0,
 ) -> DeployReport:
     """Bring a model to a file that is measured, compared and ready to run.
@@ -109,6 +111,9 @@ def deploy(
     of the ``metrics`` quantization may cost, in its own unit; without names, those that suit the
     samples' labels. ``budget`` is in seconds for each measurement: in quantizing, of the
     candidates, and of ways to open a session; five processes a model are started in any case.
+
+    ``again`` measures anew what was measured in the folder before. ``skip_passes`` names passes to
+    leave out.
 
     ``folder`` takes ``model.onnx``, ``report.json``, ``report.html`` (with the extra ``html``) and
     what lies between; stages that were done there from the same inputs are not done again.
@@ -128,6 +133,8 @@ def deploy(
         max_drop=max_drop,
         measure=measure,
         budget_s=budget,
+        again=again,
+        skip_passes=tuple(skip_passes),
         seed=seed,
     )
     return deployer.run(thing, request)

@@ -26,10 +26,13 @@ def optimized(
     remedy: str,
     *,
     skip: Sequence[str] = (),
+    older: str = "",
     observers: tuple[Observer, ...] = (),
     seed: int = 0,
 ) -> tuple[ir.Model, list[str]]:
     """Return a float model after the target's lossless passes, all weights fixed, and notes.
+
+    That on a raised operator set ends in ``older``, what to do for older runtimes.
 
     Raises ModelError with the ``remedy`` for a model that is quantized.
     """
@@ -51,7 +54,7 @@ def optimized(
     model = lossless.run(source, request)[0]
     before, now = graph.opset(given), graph.opset(model)
     if now > before:
-        notes.append(lossless.RAISED.format(before, now))
+        notes.append("; ".join(filter(None, (lossless.RAISED.format(before, now), older))))
     return model, notes
 
 

@@ -67,6 +67,13 @@ def deploy(
     metric: _Metrics = None,
     max_drop: _MaxDrop = 0.01,
     measure: _Measure = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure anew what was measured in the folder before.")
+    ] = False,
+    skip_pass: Annotated[
+        list[str] | None,
+        typer.Option("--skip-pass", help="Leave a pass out; may be given again."),
+    ] = None,
     budget: _Budget = 20.0,
     seed: Annotated[int, typer.Option(help="For made-up inputs.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -92,6 +99,8 @@ def deploy(
             metrics=tuple(metric or ()),
             max_drop=max_drop,
             measure=measure,
+            again=again,
+            skip_passes=tuple(skip_pass or ()),
             budget_s=budget,
             seed=seed,
             progress=show,

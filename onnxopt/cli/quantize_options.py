@@ -20,6 +20,10 @@ Only = Annotated[
 Skip = Annotated[
     list[str] | None, typer.Option(help="Leave what this names in float; may be given again.")
 ]
+SkipPass = Annotated[
+    list[str] | None,
+    typer.Option("--skip-pass", help="Leave a pass out of what comes first; may be given again."),
+]
 Budget = Annotated[float, typer.Option(min=1.0, help="Seconds for measuring.")]
 MaxDrop = Annotated[float | None, typer.Option(min=0.0, help="Of a metric: 0.005.")]
 Metric = Annotated[str | None, typer.Option(help="For it: top1, agreement, noise, m:f, …")]

@@ -37,7 +37,7 @@ def _why(best: Candidate, first: str, bound: str) -> str:
     text = f"{best.verdict} than the {first} one"
     if best.label != QUANTIZED:
         return f"{text}, and it computes the same"
-    return f"{text}, and it keeps the bound: {bound}" if bound else text
+    return f"{text}, and within its bound where it was compared: {bound}" if bound else text
 
 
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:

@@ -11,6 +11,7 @@ from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
 from onnxopt.deployer.stages import Result
+from onnxopt.split import CALIBRATING
 
 
 def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
@@ -64,11 +65,13 @@ def _closeness(report: CompareReport, bound: str, *, seen: bool) -> str:
         text = f"error {_share(level)} ({level:.1f} dB){which if len(report.outputs) > 1 else ''}"
         same = [each.errors.agreement.share for each in apart if each.errors.agreement]
         if same:
-            text += f"; the largest element stays the largest in {100 * min(same):.1f} % or more"
+            least = f"in {100 * min(same):.1f} %{' at least' if len(same) > 1 else ''}"
+            always = "always" if min(same) == 1 else least
+            text += f"; the largest element stays the largest {always}"
         said.append(text)
     said = said or [report.verdict]
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
-    which = "on which it was calibrated too" if seen else "that it was not calibrated on"
+    which = "that quantizing saw too" if seen else "that quantizing did not see"
     text = f"on {samples} {which}: {'; '.join(said)}"
     return f"{text}; its bound: {bound}" if bound else text
 
@@ -101,18 +104,28 @@ def _points(share: float) -> str:
 
 
 def _coarse(report: CompareReport) -> str:
-    """Say where one example more or less is more than what is allowed."""
+    """Say where a larger fall than is allowed cannot be ruled out, and what would tell."""
     drop = report.limits.max_drop
-    if drop is None or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
+    if not drop or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
         return ""
     change = report.metrics[0]
-    if change.units * drop >= 1:
+    reach = 1.0 if change.change is None else -change.change.low
+    if reach <= drop:
         return ""
+    spread = reach + (change.after - change.before)
+    needed = change.units * (spread / drop) ** (2 if change.lost or change.won else 1)
     return (
-        f"one of the {change.units:,} examples that {change.name} was scored on is "
-        f"{_points(1 / change.units)}, more than the {_points(drop)} allowed: with more labelled "
-        "samples the bound could be told finer"
+        f"{change.units:,} examples do not rule out that {change.name} falls by up to "
+        f"{_points(reach)}, where {_points(drop)} may be lost; about "
+        f"{_round(CALIBRATING.every * needed):,} labelled samples, of which a quarter is scored, "
+        "would tell"
     )
+
+
+def _round(number: float) -> int:
+    """Return a number with one digit that counts, the next above."""
+    step: int = 10 ** max(int(math.log10(number)), 0)
+    return math.ceil(number / step) * step
 
 
 def _scored(change: Change) -> Result:

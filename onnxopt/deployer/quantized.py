@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnxopt import io, quantizer
 from onnxopt.deployer.stages import Result
+from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.choosing import FLOAT, GIVEN
@@ -72,23 +73,27 @@ def _is_undecided(row: Tried) -> bool:
 def _undecided(row: Tried) -> str:
     """Say what was read of a scheme that nothing could be told of."""
     assert row.latency is not None
-    low, high = row.latency.low, row.latency.high
     level = "" if row.sqnr_db is None else f", at {row.sqnr_db:.1f} dB of signal over error"
-    ratio = f"{row.latency.value:.2f} ({low:.2f} to {high:.2f})"
-    return f"{row.scheme} read {ratio} of the given one's time{level}"
+    return f"{row.scheme} read {_ratio(row.latency)} of the given one's time{level}"
+
+
+def _ratio(latency: Estimate) -> str:
+    return f"{latency.value:.2f} ({latency.low:.2f} to {latency.high:.2f})"
 
 
 def _left(report: QuantizeReport) -> Iterator[str]:
     """Say of each scheme that was tried and not taken why it was not."""
     nothing = report.chosen in (FLOAT, GIVEN)
+    taken = next((row for row in report.tried if row.scheme == report.chosen), None)
     for row in report.tried:
         if row.scheme in (FLOAT, GIVEN, report.chosen):
             continue
-        why = row.refused or row.verdict
-        if not why:
-            why = "not measured" if nothing else f"{report.chosen} was taken, {report.why}"
-        elif not row.refused and row.outcome == "faster" and not nothing:
-            why = f"{why}, less than {report.chosen} or not surely more"
-        yield f"{row.scheme}: {why.replace(BUSY, TOO_BUSY)}"
+        why = row.refused or row.verdict.replace(BUSY, TOO_BUSY)
+        if not row.refused and row.latency is not None:
+            why = f"{_ratio(row.latency)} of the given one's time"
+            if not nothing and taken is not None and taken.latency is not None:
+                why = f"{why}, {report.chosen} {_ratio(taken.latency)}"
+            why += "; undecided" if row.outcome == "unknown" else ""
+        yield f"{row.scheme}: {why or f'{report.chosen} keeps the outputs and comes first'}"
     if nothing:
         yield f"quantization: {report.why}"

@@ -200,7 +200,7 @@ class DeployReport:
         """Say how to read the table; nothing where it has no figures that need it."""
         shown = (
             (_READING, any(each.ratio for each in self.candidates)),
-            (_NODES, any(each.label == QUANTIZED for each in self.candidates)),
+            (_NODES, any(each.nodes > 1.5 * self.candidates[0].nodes for each in self.candidates)),
             (_EXAMPLES, any(each.metrics for each in self.candidates)),
         )
         first = self.candidates[0].label

@@ -32,6 +32,10 @@ class Request:
     max_drop: float = 0.01
     """How much of the first metric quantization may cost, in its own unit."""
     measure: bool = True
+    again: bool = False
+    """Measure again what was measured in the folder before; the rest is kept."""
+    skip_passes: tuple[str, ...] = ()
+    """Passes to leave out."""
     budget_s: float = 20.0
     """Seconds for each measurement: in quantizing, of the candidates, of ways to open a session.
 

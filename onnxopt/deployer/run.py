@@ -12,6 +12,7 @@ from pathlib import Path
 from onnxopt import __version__, catalogue, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
 from onnxopt.deployer.choice import best_of, left_behind
+from onnxopt.deployer.clock import Clock
 from onnxopt.deployer.commands import Commands
 from onnxopt.deployer.exactness import compared, limits_of
 from onnxopt.deployer.exported import exported, key_of
@@ -26,7 +27,6 @@ from onnxopt.deployer.report import (
     Candidate,
     DeployReport,
     Near,
-    Opening,
     Scored,
 )
 from onnxopt.deployer.request import Request
@@ -37,9 +37,18 @@ from onnxopt.deployer.stages import (
     keep_apart,
     samples_hash,
 )
-from onnxopt.deployer.timing import LATER, timed, told, with_times
-from onnxopt.deployer.ways import openings, way_of, ways_to_open
-from onnxopt.deployer.words import UNSCORED, as_shipped, at_stage, distinct, host_text, undecided
+from onnxopt.deployer.timing import LATER, with_times
+from onnxopt.deployer.ways import UNCONFIRMED, confirmed
+from onnxopt.deployer.words import (
+    UNSCORED,
+    as_shipped,
+    at_stage,
+    distinct,
+    disturbed,
+    host_text,
+    over_budget,
+    undecided,
+)
 from onnxopt.errors import BackendError, ModelError
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
@@ -91,14 +100,23 @@ class _Deployment:
         source = self._export()
         self._optimize()
         self._quantize()
-        candidates = self._measured([self._candidate(label) for label in self._files])
+        key, feeds = self._key(*self._effort()), self._held().feeds
+        clock = Clock(self._request, self._stages, self._commands, self._part, key, feeds)
+        candidates = self._measured(clock, [self._candidate(label) for label in self._files])
         chosen, why = best_of(candidates, self._bound)
         said = (*self._not_taken, *(each.verdict for each in candidates))
         self._warnings += [LATER] if any(TOO_BUSY in text for text in said) else []
         self._not_taken += left_behind(candidates, chosen, measured=self._request.measure)
-        session, session_why, ways = self._way(chosen)
-        shipped = self._shipped(chosen, session)
+        file, usual = self._files[chosen], self._target_of.get(chosen, self._request.target)
+        session, session_why, ways = clock.way(file, usual)
+        first = (self._first, self._files[self._first])
+        shipped = clock.shipped(first, (chosen, file), usual, session)
+        if not confirmed(shipped, candidates, chosen):
+            session, session_why, shipped = usual, UNCONFIRMED.format(session), ()
         why += as_shipped(shipped, self._first)
+        self._measurement += clock.unsteady
+        self._warnings += disturbed(clock.others)
+        self._notes += over_budget(self._stages.seconds, self._request.budget_s)
         folder = self._request.folder
         self._warnings += replaced(folder, chosen)
         self._notes += left_over(folder, self._files.values())
@@ -194,6 +212,7 @@ class _Deployment:
                 target=self._request.target,
                 samples=self._samples,
                 seed=self._request.seed,
+                skip=self._request.skip_passes,
                 repro=self._at("repro"),
                 advise=False,
             )
@@ -206,12 +225,15 @@ class _Deployment:
                 "notes": report.notes,
             }
 
-        found = self._stages.do("optimize", self._key(self._request.seed), make, path)
+        key = self._key(self._request.seed, self._request.skip_passes)
+        found = self._stages.do("optimize", key, make, path)
         self._optimized = found
         self._files[OPTIMIZED] = path
         self._not_taken += [f"a rewrite that changed the outputs, {t}" for t in found["left_out"]]
         self._of[OPTIMIZED] = found["notes"]
-        self._commands.add("optimize", source, "-o", path, "--target", self._request.target)
+        words = [word for name in self._request.skip_passes for word in ("--skip", name)]
+        target = self._request.target
+        self._commands.add("optimize", source, "-o", path, *words, "--target", target)
 
     def _effort(self) -> tuple[object, ...]:
         return str(Host.here()), self._request.budget_s, self._request.seed
@@ -232,15 +254,22 @@ class _Deployment:
             measure=asked.measure,
             budget_s=asked.budget_s,
             accuracy=budget,
+            skip_passes=asked.skip_passes,
             state=self._at("quantize.search"),
             seed=asked.seed,
             progress=self._part("quantizing", 0.2, 0.6),
         )
         try:
-            key = self._key("quantize", asked.measure, *self._metric(), *self._effort())
+            more = (asked.measure, asked.skip_passes)
+            key = self._key("quantize", *more, *self._metric(), *self._effort())
             keeps = operator.itemgetter("told")
             found = self._stages.do(
-                "quantize", key, lambda: quantized(source, path, request), path, keeps=keeps
+                "quantize",
+                key,
+                lambda: quantized(source, path, request),
+                path,
+                keeps=keeps,
+                anew=asked.again,
             )
         except (BackendError, ModelError) as error:
             self._not_taken.append(f"quantization: {error}")
@@ -255,6 +284,7 @@ class _Deployment:
         self._of[QUANTIZED] = found["notes"]
         self._target_of[QUANTIZED] = found["runs_with"] or asked.target
         words: list[object] = ["--scheme", found["scheme"]] if found["scheme"] else []
+        words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
         if budget is not None:
             words += ["--max-drop", asked.max_drop]
             words += ["--metric", asked.metrics[0]] if asked.metrics else []
@@ -325,70 +355,12 @@ class _Deployment:
         layers = 0 if plain else self._quantized["layers"]
         return compared(asked, seen=held.single, layers=layers)
 
-    def _measured(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+    def _measured(self, clock: Clock, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
             self._notes.append("nothing was measured, as asked for")
             return list(candidates)
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
         named = {label: self._target_of.get(label, self._request.target) for label in files}
-        key = self._key("bench", *map(file_hash, files.values()), *named.values(), *self._effort())
-        part = "candidates"
-        found = self._timed(part, key, files, named, (0.7, 0.85))
-        self._notes += at_stage(part, found["notes"])
-        targets = list(dict.fromkeys(named.values()))
-        self._commands.bench(list(files.values()), targets, self._request.budget_s)
+        found = clock.timed("candidates", files, named, (0.7, 0.85))
+        self._notes += at_stage("candidates", found["notes"])
         return with_times(candidates, found["rows"])
-
-    def _way(self, chosen: str) -> tuple[str, str, tuple[Opening, ...]]:
-        """Return how to open a session on the chosen file, why, and what was measured."""
-        target = self._target_of.get(chosen, self._request.target)
-        ways = ways_to_open(target, Host.here().cores)
-        if not self._request.measure or len(ways) == 1:
-            return target, "what was asked for; other ways to open it were not measured", ()
-        path = self._files[chosen]
-        key = self._key("ways", file_hash(path), tuple(ways), *self._effort())
-        named = {label: label for label in ways}
-        files = dict.fromkeys(ways, path)
-        found = self._timed("ways to open", key, files, named, (0.85, 0.95))
-        self._commands.bench([path], list(ways), self._request.budget_s)
-        measured = openings(found["rows"], {label: way.means for label, way in ways.items()})
-        return *way_of(measured, target), measured
-
-    def _shipped(self, chosen: str, session: str) -> tuple[Opening, ...]:
-        """Measure the file as it opens, and the first one opened so, beside the first one."""
-        usual = self._target_of.get(chosen, self._request.target)
-        if session == usual or chosen == self._first:
-            return ()
-        first, path = self._files[self._first], self._files[chosen]
-        also = f"the {self._first} one opened so"
-        files = {self._first: first, also: first, chosen: path}
-        named = {self._first: self._request.target, also: session, chosen: session}
-        key = self._key("shipped", file_hash(path), *named.values(), *self._effort())
-        found = self._timed("as it ships", key, files, named, (0.95, 1.0))
-        self._commands.bench([first, path], [usual, session], self._request.budget_s)
-        rows = {label: row for label, row in found["rows"].items() if label != self._first}
-        return openings(rows, {also: also, chosen: "as it ships"}, named)
-
-    def _timed(
-        self,
-        part: str,
-        key: tuple[object, ...],
-        files: dict[str, Path],
-        named: dict[str, str],
-        span: tuple[float, float],
-    ) -> Result:
-        """Measure files on the targets named; what told something is kept."""
-        found = self._stages.do(
-            part,
-            key,
-            lambda: timed(
-                files,
-                {label: catalogue.backend(text) for label, text in named.items()},
-                self._held().feeds(),
-                (self._request.budget_s, self._request.seed),
-                self._part(part, *span),
-            ),
-            keeps=told,
-        )
-        self._measurement += at_stage(part, found["unsteady"])
-        return found

@@ -53,15 +53,16 @@ class Stages:
         make: Callable[[], Result],
         *files: Path,
         keeps: Callable[[Result], bool] = lambda _: True,
+        anew: bool = False,
     ) -> Result:
         """Return what ``make`` returns, or returned when it was made from the same.
 
         ``files`` are what it writes; where one of them is gone or another, it is made again. What
-        ``keeps`` says no to is not remembered.
+        ``keeps`` says no to is not remembered. ``anew`` makes it in any case.
         """
         digest = digest_of((_FORMAT, *key))
         kept = self._kept.get(name)
-        if kept and kept["key"] == digest and kept["files"] == _hashes(files):
+        if not anew and kept and kept["key"] == digest and kept["files"] == _hashes(files):
             self.seconds[name] = None
             return dict(kept["result"])
         started = time.perf_counter()

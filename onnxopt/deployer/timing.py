@@ -17,8 +17,8 @@ from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.target import Backend, Feeds
 
 LATER = (
-    f"{TOO_BUSY} what is faster: deploy into this folder again when it is quiet; only what is not "
-    "told yet is measured"
+    f"{TOO_BUSY} what is faster: deploy into this folder again when it is quiet; what needs no "
+    "clock is kept"
 )
 
 
@@ -52,7 +52,8 @@ def kept(found: BenchReport) -> Result:
     return {
         "rows": {row.label: _row(row, found.rows[0].median) for row in found.rows},
         "unsteady": list(found.warnings),
-        "notes": list(found.notes),
+        "others": found.quiet.others,
+        "notes": [text for text in found.notes if not text.startswith("took ")],
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onnxopt import catalogue
-from onnxopt.deployer.report import Opening
+from onnxopt.deployer.report import Candidate, Opening
 from onnxopt.deployer.stages import Result
 from onnxopt.deployer.timing import span_of
 from onnxopt.spec import write_options
@@ -66,24 +66,41 @@ def way_of(measured: Sequence[Opening], usual: str) -> tuple[str, str]:
         return usual, f"the default; nothing else that was measured is surely faster: {told}"
     best = min(faster, key=lambda pair: pair[0])[1]
     rest = "".join(f"; {each.told}" for each in others if each is not best)
-    return best.target, f"{best.means}, {best.verdict} than {usual}{rest}"
+    return best.target, f"{best.means}, {best.verdict} than {usual} on this machine{rest}"
+
+
+UNCONFIRMED = "the default; {} was faster beside it, but not where both stood beside the first file"
+
+
+def confirmed(shipped: Sequence[Opening], candidates: Sequence[Candidate], chosen: str) -> bool:
+    """Return whether a file gains as it ships what it was chosen for, and more."""
+    if not shipped:
+        return True
+    before = next(each.ratio for each in candidates if each.label == chosen)
+    after = shipped[-1].ratio
+    return after is not None and (before is None or after[0] < before[0])
 
 
 def plain_code(model: str, session: str) -> str:
     """Return what opens a model the same way with ONNX Runtime alone; nothing for other options."""
     backend: Any = catalogue.backend(session)
-    if (
-        write_options(dataclasses.replace(backend, **_USUAL))
-        or type(backend).target().name != "cpu"
-    ):
+    providers = _PROVIDERS.get(type(backend).target().name)
+    if providers is None or write_options(dataclasses.replace(backend, **_USUAL)):
         return ""
     lines = ["import onnxruntime", "", "options = onnxruntime.SessionOptions()"]
     if backend.threads:
         lines.append(f"options.intra_op_num_threads = {backend.threads}")
     if not backend.spinning:
         lines.append('options.add_session_config_entry("session.intra_op.allow_spinning", "0")')
-    lines += [f'session = onnxruntime.InferenceSession("{model}", options)']
+    lines += [
+        f"providers = {providers}",
+        f'session = onnxruntime.InferenceSession("{model}", options, providers)',
+    ]
     return "\n".join(lines)
 
 
 _USUAL = {"threads": 0, "spinning": True}
+_PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from onnxopt.deployer.report import Opening
 from onnxopt.host import Host
+from onnxopt.measure.run import CALM
 
+MEASURED = ("quantize", "candidates", "ways to open", "as it ships")
+"""Stages in which latency is measured."""
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 UNSCORED = (
     "the samples have no labels (an array 'label' in the .npz of each), so the bound is on the "
@@ -35,7 +38,32 @@ def undecided(texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
     said = "; ".join(texts)
-    return [f"undecided, so not deployed: {said}; onnxopt quantize --scheme makes it all the same"]
+    return [
+        f"undecided, so not deployed: {said}; --again measures anew, and onnxopt quantize --scheme "
+        "makes it all the same"
+    ]
+
+
+def disturbed(share: float) -> list[str]:
+    """Warn where other processes took a good part of the machine while something was measured."""
+    if share <= CALM:
+        return []
+    return [
+        f"other processes took up to {100 * share:.0f} % of the processors while latency was "
+        "measured: --again on a quiet machine measures anew, and keeps the rest"
+    ]
+
+
+def over_budget(stages: Mapping[str, float | None], budget_s: float) -> list[str]:
+    """Say which measurements took longer than they were to."""
+    took = {name: s for name, s in stages.items() if name in MEASURED and s is not None}
+    longer = [f"{name} {s:.0f} s" for name, s in took.items() if s > 1.5 * budget_s]
+    if not longer:
+        return []
+    return [
+        f"more than the {budget_s:g} s of --budget: {', '.join(longer)}; five processes a model "
+        "are started in any case"
+    ]
 
 
 def host_text() -> str:

@@ -33,6 +33,8 @@ class Request:
     """Real inputs; made up where there are none, which says little."""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    skip_passes: tuple[str, ...] = ()
+    """Passes to leave out of what optimizes the model first."""
     compare: bool = True
     """Run the model and what becomes of it, to say what is lost.
 

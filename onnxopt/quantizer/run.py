@@ -62,6 +62,7 @@ class _Quantization:
         tried = half + integer if self._target.integer is None else integer + half
         names = [asked] if asked else tried
         self._schemes = [scheme_of(name) for name in names]
+        self._left_out = (*floats.FORMS, *request.skip_passes)
         self._warnings: list[str] = []
         self._unsteady: list[str] = []
         self._notes: list[str] = []
@@ -130,7 +131,7 @@ class _Quantization:
             return ""
         built = self._built.get(chosen)
         last = built[1] if built else floats.last_passes(self._target, floats.FORMS)
-        return f"{floats.first_passes(self._target, floats.FORMS)}, {last}"
+        return f"{floats.first_passes(self._target, self._left_out)}, {last}"
 
     def _asked_for(self, choosing: Choosing) -> tuple[str, str]:
         chosen, why, warning = choosing.asked_for(self._schemes[0].bits)
@@ -174,7 +175,8 @@ class _Quantization:
             self._source,
             self._target.name,
             "quantize the float model that it was made from",
-            skip=floats.FORMS,
+            skip=self._left_out,
+            older="for older runtimes: --skip-pass raise-opset --skip-pass attention",
             observers=self._request.observers,
             seed=self._request.seed,
         )

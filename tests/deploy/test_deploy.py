@@ -19,8 +19,8 @@ from onnxopt.deployer.choice import best_of, left_behind
 from onnxopt.deployer.report import Candidate, Opening
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
 from onnxopt.deployer.timing import told
-from onnxopt.deployer.ways import plain_code, way_of, ways_to_open
-from onnxopt.deployer.words import undecided
+from onnxopt.deployer.ways import confirmed, plain_code, way_of, ways_to_open
+from onnxopt.deployer.words import over_budget, undecided
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.host import Host
 from onnxopt.opening import SESSION
@@ -221,12 +221,12 @@ def _clock(files: dict[str, Path], *_: object) -> dict[str, Any]:
             "peak_bytes": 1 << 20,
             "refused": None,
         }
-    return {"rows": rows, "unsteady": ["took 31 s"], "notes": ["on made-up inputs"]}
+    return {"rows": rows, "unsteady": ["took 31 s"], "others": 0.3, "notes": ["on made-up inputs"]}
 
 
 def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib", reason="pages take the extra html")
-    monkeypatch.setattr(importlib.import_module("onnxopt.deployer.run"), "timed", _clock)
+    monkeypatch.setattr(importlib.import_module("onnxopt.deployer.clock"), "timed", _clock)
     report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, quantize=False)
     assert report.candidates[0].median_s is not None
     assert report.chosen == "optimized"
@@ -237,6 +237,9 @@ def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert str(report).count("onnxopt bench") == 3
     assert "took 31 s" in page
     assert "not steady" in str(report)
+    assert "other processes took up to 30 %" in report.warnings[0]
+    again = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, quantize=False, again=True)
+    assert again.reused == ("optimize", "compare optimized")
     parts = ("candidates", "ways to open", "as it ships")
     assert report.measurement == tuple(f"{part}: took 31 s" for part in parts)
     assert "candidates: on made-up inputs" in report.notes
@@ -308,7 +311,9 @@ def test_the_way_to_open_is_the_usual_one_unless_another_is_faster() -> None:
     faster = dataclasses.replace(one, outcome="faster", verdict="faster by 20 %")
     name, why = way_of([usual, faster, asleep], "cpu")
     assert name == "cpu{threads=1}"
-    assert why.startswith("one thread, faster by 20 % than cpu; cpu{spinning=false}")
+    assert why.startswith(
+        "one thread, faster by 20 % than cpu on this machine; cpu{spinning=false}"
+    )
 
 
 def test_a_model_may_not_name_files_to_write(tmp_path: Path) -> None:
@@ -360,7 +365,7 @@ def test_samples_of_another_model_leave_no_folder(tmp_path: Path) -> None:
 def test_few_examples_are_told(tmp_path: Path) -> None:
     report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False, max_drop=1e-4)
     held = report.candidates[2].metrics[0].examples
-    assert any(f"one of the {held} examples" in each for each in report.warnings)
+    assert any(f"{held} examples do not rule out" in each for each in report.warnings)
 
 
 @pytest.mark.parametrize("text", ["cpu", "cpu{threads=1}", "cpu{spinning=false}"])
@@ -375,3 +380,34 @@ def test_the_code_for_the_runtime_alone_opens_it(text: str) -> None:
 def test_what_was_not_decided_is_a_warning() -> None:
     assert undecided([]) == []
     assert "int8 read 0.50" in undecided(["int8 read 0.50 of the given one's time"])[0]
+
+
+def test_a_way_that_does_not_confirm_is_not_taken() -> None:
+    first = Candidate(label="given", file="", nodes=1, weight_bytes=1)
+    chosen = _candidate("quantized", 0.5, "faster")
+    shipped = Opening(target="cpu{threads=1}", means="", ratio=(0.6, 0.5, 0.7))
+    assert not confirmed([shipped], [first, chosen], "quantized")
+    better = dataclasses.replace(shipped, ratio=(0.4, 0.3, 0.5))
+    assert confirmed([better], [first, chosen], "quantized")
+    assert confirmed([], [first, chosen], "quantized")
+
+
+def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"measure": False, "skip_passes": ["raise-opset", "attention"]}
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, **options)
+    given = onnx.load(DIGITS).opset_import[0].version
+    for name in ("optimized", "quantized"):
+        assert onnx.load(tmp_path / f"{name}.onnx").opset_import[0].version == given
+    assert not any("operator set" in note for note in report.notes)
+    said = " ".join(report.commands)
+    assert "--skip raise-opset" in said
+    assert "--skip-pass raise-opset" in said
+    raised = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False)
+    assert "optimize" not in raised.reused
+
+
+def test_measurements_beyond_the_budget_are_told_by_name() -> None:
+    stages = {"quantize": 40.0, "candidates": None, "ways to open": 21.0, "optimize": 99.0}
+    (text,) = over_budget(stages, 20.0)
+    assert "quantize 40 s;" in text
+    assert over_budget({"quantize": 25.0}, 20.0) == []
