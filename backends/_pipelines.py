@@ -1,12 +1,14 @@
 """The default pipelines, as text."""
 
 LOSSLESS = (
-    "freeze-initializers, inline, fold-constants, raise-opset{plain=true}, infer-shapes, "
+    "freeze-initializers, inline, fold-constants{stated=false}, raise-opset{plain=true}, "
+    "infer-shapes, "
     "repeat(fold-constants, inline-if, unroll-loops, prune-control-flow, simplify, split-slices, "
     "fuse, einsum, read-extents, share-initializers, cse, dce, infer-shapes)"
 )
 """What any runtime gains from: nothing in it is made for one of them. What constants alone decide
-goes first, so that no other pass looks at it; what shapes decide, where they are known."""
+goes first, so that no other pass looks at it, and by no shape that the file states, which may be
+stale; what shapes decide, where they are known."""
 
 _WHOLE = "fuse, simplify, read-extents, share-initializers, cse, dce"
 """After attention has become one operator: what else the newer operator set has one for."""

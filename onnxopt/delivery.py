@@ -110,7 +110,8 @@ def deploy(
     is taken: the exported model itself where nothing gains. ``max_drop`` is how much of the first
     of the ``metrics`` quantization may cost, in its own unit; without names, those that suit the
     samples' labels. ``budget`` is in seconds for each measurement: in quantizing, of the
-    candidates, and of ways to open a session; five processes a model are started in any case.
+    candidates, of ways to open a session, of the file as it ships; five processes a model are
+    started in any case.
 
     ``again`` measures anew what was measured in the folder before. ``skip_passes`` names passes to
     leave out.

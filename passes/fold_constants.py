@@ -40,6 +40,8 @@ class FoldConstants(Pass):
     """
 
     max_growth: int = 1 << 20
+    stated: bool = True
+    """Believe the shapes that the model states, as they are once ``infer-shapes`` has run."""
 
     def run(self, model: ir.Model, context: Context) -> int:
         """Turn Constant nodes into initializers, then fold in every graph outside of functions."""
@@ -47,7 +49,7 @@ class FoldConstants(Pass):
         for home in graph.nested(model.graph):
             changes += _lift(home, context)
             changes += _known(home, context)
-        choice = _Choice(model, context, self.max_growth)
+        choice = _Choice(model, context, self.max_growth, stated=self.stated)
         for home in graph.nested(model.graph):
             choice.look(home)
         computed = _compute(choice.nodes, model, context)
@@ -57,7 +59,8 @@ class FoldConstants(Pass):
 class _Choice:
     """The nodes to compute: they depend on constants alone, and their results are bounded."""
 
-    def __init__(self, model: ir.Model, context: Context, max_growth: int) -> None:
+    def __init__(self, model: ir.Model, context: Context, max_growth: int, *, stated: bool) -> None:
+        self._stated = stated
         self.nodes: list[ir.Node] = []
         self._context = context
         self._max_growth = max_growth
@@ -100,7 +103,7 @@ class _Choice:
         if any(value.is_graph_output() for value in node.outputs) or graph.has_bodies(node):
             return None
         given = sum([extent.size for extent in operands.values()])
-        found = [_inferred(value) for value in node.outputs]
+        found = [_inferred(value) if self._stated else None for value in node.outputs]
         if None not in found:
             results = [extent for extent in found if extent is not None]
             small = sum(extent.size for extent in results) <= given + self._max_growth

@@ -39,7 +39,7 @@ _Metrics = Annotated[
 _MaxDrop = Annotated[
     float,
     typer.Option(
-        min=0.0, help="How much of the first metric quantization may cost: 0.01 is one point."
+        min=0.0, help="How much of the first metric quantization may cost; 0.01 is one point."
     ),
 ]
 _Measure = Annotated[bool, typer.Option(help="Measure latency here, and take what is fastest.")]
@@ -47,8 +47,8 @@ _Budget = Annotated[
     float,
     typer.Option(
         min=1.0,
-        help="Seconds for each measurement: in quantizing, of the candidates, of ways to open; "
-        "five processes a model are started in any case.",
+        help="Seconds for each measurement: in quantizing, of the candidates, of ways to open, as "
+        "it ships; five processes a model are started in any case.",
     ),
 ]
 

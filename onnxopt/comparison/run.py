@@ -175,7 +175,8 @@ class _Comparison:
             self.described = "" if isinstance(given, Samples) else f"from {given}"
             if self.request.held_back:
                 stream = Split(stream, CALIBRATING).compared()
-                self.described += ", those that quantizing holds back"
+                held = "those that quantizing holds back"
+                self.described = f"{self.described}, {held}" if self.described else f"({held})"
             yield from stream.labelled()
             return
         plan = _common(Plan.of(self.first), self.second)

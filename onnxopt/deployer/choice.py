@@ -11,18 +11,20 @@ def best_of(candidates: Sequence[Candidate], bound: str = "") -> tuple[str, str]
     """Return what to deploy and why; ``bound`` says what a quantized one had to keep.
 
     The fastest that is measurably faster than the first, the quantized one only where its interval
-    lies below what the optimized one takes; without any, the optimized model, unless it is slower.
+    lies below what the optimized one takes, if that could be told; without any, the optimized
+    model, unless it is slower.
     """
     first = candidates[0].label
     fit = [each for each in candidates[1:] if each.refused is None]
+    optimized = next((each for each in fit if each.label == OPTIMIZED), None)
     faster = [each for each in fit if each.outcome == "faster" and each.ratio is not None]
     if faster:
         best = min(faster, key=_taken)
-        exact = next((each for each in faster if each.label == OPTIMIZED), best)
-        if best is not exact and best.ratio is not None and best.ratio[2] >= _taken(exact):
-            best = exact
-        return best.label, _why(best, first, bound)
-    optimized = next((each for each in fit if each.label == OPTIMIZED), None)
+        told = optimized is not None and optimized.outcome in ("faster", "same")
+        if optimized is None or not told or best is optimized or _surely(best, optimized):
+            return best.label, _why(best, first, bound)
+        if optimized in faster:
+            return OPTIMIZED, _why(optimized, first, bound)
     if optimized is not None and optimized.outcome != "slower":
         same = f"it computes the same as the {first} one"
         if not optimized.verdict:
@@ -31,6 +33,11 @@ def best_of(candidates: Sequence[Candidate], bound: str = "") -> tuple[str, str]
             return OPTIMIZED, f"{same}; which is faster could not be told ({optimized.verdict})"
         return OPTIMIZED, f"{same} and is not slower ({optimized.verdict})"
     return first, "nothing that was tried is as fast and keeps its outputs"
+
+
+def _surely(best: Candidate, optimized: Candidate) -> bool:
+    """Return whether all of the interval of one lies below what the exact one takes."""
+    return best.ratio is not None and best.ratio[2] < _taken(optimized)
 
 
 def _why(best: Candidate, first: str, bound: str) -> str:

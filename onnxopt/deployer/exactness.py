@@ -109,6 +109,8 @@ def _coarse(report: CompareReport) -> str:
     if not drop or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
         return ""
     change = report.metrics[0]
+    if change.chance is None:  # an example is more than one hit or miss
+        return ""
     reach = 1.0 if change.change is None else -change.change.low
     if reach <= drop:
         return ""

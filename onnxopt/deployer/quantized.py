@@ -12,7 +12,7 @@ from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.choosing import FLOAT, GIVEN
 from onnxopt.quantizer.report import Tried
-from onnxopt.quantizer.schemes import SCHEMES
+from onnxopt.quantizer.schemes import SCHEMES, scheme_of
 
 
 def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
@@ -29,7 +29,7 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
         path.unlink(missing_ok=True)
     return {
         "chosen": found,
-        "told": report.chosen != FLOAT or all(r.outcome != "unknown" for r in report.tried),
+        "told": bool(found) or all(row.outcome != "unknown" for row in report.tried),
         "layers": 0 if taken is None else taken.layers,
         "undecided": [_undecided(row) for row in report.tried if _is_undecided(row)],
         "remarks": [] if taken is None else list(_remarks(report, taken)),
@@ -60,7 +60,8 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     text = f"{taken.layers} layer{'s' if taken.layers != 1 else ''} in {taken.scheme}"
     if share is not None:
         text += f", {100 * share:.0f} % of the multiply-adds on integers"
-        text += f"; {report.calibrated_on} samples to calibrate"
+        calibrates = scheme_of(taken.scheme.partition(",")[0]).calibrates
+        text += f"; {report.calibrated_on} samples to calibrate" if calibrates else ""
     yield text
     yield from taken.kept()
 

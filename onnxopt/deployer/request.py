@@ -37,7 +37,7 @@ class Request:
     skip_passes: tuple[str, ...] = ()
     """Passes to leave out."""
     budget_s: float = 20.0
-    """Seconds for each measurement: in quantizing, of the candidates, of ways to open a session.
+    """Seconds for each measurement: in quantizing, of the candidates, of ways to open, as it ships.
 
     Each starts at least five processes a model, which may take longer.
     """

@@ -104,8 +104,6 @@ class _Deployment:
         clock = Clock(self._request, self._stages, self._commands, self._part, key, feeds)
         candidates = self._measured(clock, [self._candidate(label) for label in self._files])
         chosen, why = best_of(candidates, self._bound)
-        said = (*self._not_taken, *(each.verdict for each in candidates))
-        self._warnings += [LATER] if any(TOO_BUSY in text for text in said) else []
         self._not_taken += left_behind(candidates, chosen, measured=self._request.measure)
         file, usual = self._files[chosen], self._target_of.get(chosen, self._request.target)
         session, session_why, ways = clock.way(file, usual)
@@ -115,7 +113,9 @@ class _Deployment:
             session, session_why, shipped = usual, UNCONFIRMED.format(session), ()
         why += as_shipped(shipped, self._first)
         self._measurement += clock.unsteady
-        self._warnings += disturbed(clock.others)
+        said = [*self._not_taken, *(each.verdict for each in candidates)]
+        busy = any(TOO_BUSY in text for text in [*said, *(way.verdict for way in ways)])
+        self._warnings += [LATER] if busy else disturbed(clock.others)
         self._notes += over_budget(self._stages.seconds, self._request.budget_s)
         folder = self._request.folder
         self._warnings += replaced(folder, chosen)
@@ -362,5 +362,6 @@ class _Deployment:
         files = {each.label: Path(each.file) for each in candidates if each.refused is None}
         named = {label: self._target_of.get(label, self._request.target) for label in files}
         found = clock.timed("candidates", files, named, (0.7, 0.85))
+        clock.repeat(files.values(), named.values())
         self._notes += at_stage("candidates", found["notes"])
         return with_times(candidates, found["rows"])

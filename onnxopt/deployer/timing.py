@@ -16,10 +16,7 @@ from onnxopt.measure.run import Progress
 from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.target import Backend, Feeds
 
-LATER = (
-    f"{TOO_BUSY} what is faster: deploy into this folder again when it is quiet; what needs no "
-    "clock is kept"
-)
+LATER = f"{TOO_BUSY} what is faster: --again on a quiet machine measures anew, and keeps the rest"
 
 
 def timed(

@@ -174,8 +174,8 @@ def _products(model: ir.Model) -> list[_Product]:
 def _product(node: ir.Node) -> _Product | None:
     if (node.domain, node.op_type) == ("com.microsoft", "MatMulIntegerToFloat"):
         steps = [graph.array(value) for value in node.inputs[2:4]]
-        zero = graph.scalar(node.inputs[4])
-        if steps[0] is None or steps[1] is None or zero is None:
+        zero = graph.scalar(node.inputs[4]) if len(node.inputs) > 4 else 0
+        if steps[0] is None or steps[1] is None or steps[0].size != 1 or zero is None:
             return None
         scale = steps[1].reshape(-1) * steps[0].reshape(())
         return _made(node, 1, node.inputs[0], node.inputs[1], scale, int(zero))

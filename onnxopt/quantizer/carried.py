@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 
 _STATE = re.compile(
-    r"(?<![a-z])(states?|hidden|cell|cache|mem|memory|context|ctx|buffer|carry|[hcs])n?(?![a-z])"
+    r"(?<![a-z])(?!hidden_?states)(?<!hidden_)"
+    r"(states?|hidden|cell|cache|mem|memory|buffer|carry|[hcs])n?(?![a-z])"
 )
-"""Words that name a state, as exporters and models in use write them."""
+"""Words that name a state, as exporters and models in use write them; ``hidden_states`` are what a
+transformer's layers read."""
 _MARKS = re.compile(
     r"(?<![a-z])(in|out|input|output|old|new|prev|previous|next|initial|final|past|present)"
     r"(?![a-z])"
@@ -27,20 +29,22 @@ def carried(model: ir.Model) -> dict[str, str]:
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     found: dict[str, str] = {}
-    for stem in (_numbered, _stem):
+    for same in (_numbered, _lettered):
         free = [value for value in inputs if value.name not in found.values()]
         rest = [value for value in model.graph.outputs if value.name not in found]
-        found |= _pairs(rest, free, stem)
+        found |= _pairs(rest, free, same)
     return found if len(found) < len(inputs) else {}
 
 
 def _pairs(
-    outputs: Sequence[ir.Value], inputs: Sequence[ir.Value], stem: Callable[[ir.Value], str]
+    outputs: Sequence[ir.Value],
+    inputs: Sequence[ir.Value],
+    same: Callable[[ir.Value, ir.Value], bool],
 ) -> dict[str, str]:
-    """Return the outputs that have but one input of the same stem, which no other takes."""
+    """Return the outputs that have but one input of the same name, which no other takes."""
     found: dict[str, str] = {}
     for output in outputs:
-        takers = [v for v in inputs if _fits(v, output) and stem(v) == stem(output)]
+        takers = [v for v in inputs if _fits(v, output) and same(v, output)]
         if len(takers) == 1 and takers[0].name not in found.values():
             found[str(output.name)] = str(takers[0].name)
     return found
@@ -59,9 +63,15 @@ def _fits(one: ir.Value, other: ir.Value) -> bool:
     return all(a == b or not (a.isdigit() and b.isdigit()) for a, b in sizes)
 
 
-def _numbered(value: ir.Value) -> str:
-    return _SIGNS.sub("", _MARKS.sub("", str(value.name).lower()))
+def _numbered(one: ir.Value, other: ir.Value) -> bool:
+    """Return whether two names are one but for marks, their numbers included."""
+    names = [_SIGNS.sub("", _MARKS.sub("", str(v.name).lower())) for v in (one, other)]
+    return names[0] == names[1]
 
 
-def _stem(value: ir.Value) -> str:
-    return _COUNT.sub("", _MARKS.sub("", str(value.name).lower()))
+def _lettered(one: ir.Value, other: ir.Value) -> bool:
+    """Return whether the letters of two names are one but for marks; only one has a number."""
+    texts = [_MARKS.sub("", str(value.name).lower()) for value in (one, other)]
+    letters = [_COUNT.sub("", text) for text in texts]
+    numbers = [text for text in texts if re.search(r"[0-9]", text)]
+    return letters[0] == letters[1] and len(numbers) < 2

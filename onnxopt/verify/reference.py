@@ -20,8 +20,9 @@ from onnxopt.verify.disturb import disturb_values, disturb_weights, disturbed
 from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance, compare
 
 GIVEN = 4
-SAMPLED = "given sample"
 """Given samples that are compared."""
+SAMPLED = "given sample"
+"""What one of them is called."""
 
 _DISTURBANCES = 3
 

@@ -234,7 +234,7 @@ def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page = (tmp_path / "report.html").read_text()
     assert "onnxopt.session" in page
     assert "<svg" in page
-    assert str(report).count("onnxopt bench") == 3
+    assert str(report).count("onnxopt bench") == 2
     assert "took 31 s" in page
     assert "not steady" in str(report)
     assert "other processes took up to 30 %" in report.warnings[0]
@@ -287,6 +287,8 @@ def _candidate(label: str, ratio: float, outcome: str, refused: str | None = Non
         ((1.1, "slower"), (0.9, "faster"), "quantized"),
         ((0.8, "faster", "differs"), (1.3, "slower"), "exported"),
         ((0.900, "faster"), (0.899, "faster"), "optimized"),
+        ((0.930, "same"), (0.95, "faster"), "optimized"),
+        ((0.930, "unknown"), (0.95, "faster"), "quantized"),
     ],
 )
 def test_the_choice_is_never_slower_and_never_refused(

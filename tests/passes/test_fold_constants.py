@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxopt import graph, shapes
+from onnxopt import graph, lossless, shapes
 from onnxopt.base import Context, Gate
 from onnxopt.catalogue import backend
 from onnxopt.errors import BackendError
@@ -296,3 +296,14 @@ def test_half_precision_is_computed_as_it_is_written() -> None:
         ["Add"],
         tolerance=1e-3,
     )
+
+
+def test_a_shape_that_only_the_file_states_does_not_let_a_file_grow() -> None:
+    """A stale size of one element on what has eight million: the default pipeline leaves it."""
+    sizes = "s = Constant<value = int64[1] {8000000}>() w = Constant<value = float[1] {2}>()"
+    text = f"(float[n] x) => (float[n] y) {{ {sizes} e = Expand(w, s) y = Add(x, e) }}"
+    made = model_of(text)
+    large = next(node for node in made.graph if node.op_type == "Expand").outputs[0]
+    large.shape, large.type = ir.Shape([1]), ir.TensorType(ir.DataType.FLOAT)
+    found, _ = lossless.run(made, lossless.Request())
+    assert graph.weight_bytes(found) < 1000

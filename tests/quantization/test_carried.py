@@ -46,6 +46,7 @@ def opened(made: ir.Model) -> Session:
         ("memory", "new_memory"),
         ("s", "s.1"),
         ("h1", "h1_out"),
+        ("hidden_in", "hidden_out"),
     ],
 )
 def test_what_is_fed_back_is_known_by_its_name(names: tuple[str, str]) -> None:
@@ -57,6 +58,9 @@ def test_what_is_fed_back_is_known_by_its_name(names: tuple[str, str]) -> None:
     [
         ("input", "output"),
         ("in_0", "out_0"),
+        ("hidden_states", "hidden_states_out"),
+        ("context", "context_out"),
+        ("h_1", "h_3"),
         ("image", "mask"),
         ("audio", "audio_out"),
         ("x.1", "x.77"),
