@@ -200,7 +200,8 @@ class _Deployment:
     def _key(self, *more: object) -> tuple[object, ...]:
         request = self._request
         original = file_hash(self._files[self._first])
-        place = (request.target, self._runs_on)
+        pipeline = catalogue.backend(request.target).target().pipeline
+        place = (request.target, self._runs_on, pipeline, host_text())
         return (__version__, original, *place, samples_hash(self._samples), *more)
 
     def _optimize(self) -> None:
