@@ -29,6 +29,7 @@ class _Extent(NamedTuple):
 
     size: int
     elements: int
+    shape: tuple[int, ...] | None = None
 
 
 class FoldConstants(Pass):
@@ -118,7 +119,7 @@ def _constant_extent(value: ir.Value) -> _Extent | None:
     found = graph.tensor(value)
     if found is None or found.dtype == ir.DataType.STRING:
         return None
-    return _Extent(found.nbytes, found.size)
+    return _Extent(found.nbytes, found.size, tuple(found.shape.numpy()))
 
 
 def _inferred(value: ir.Value) -> _Extent | None:
@@ -134,11 +135,26 @@ def _inferred(value: ir.Value) -> _Extent | None:
 
 def _most(node: ir.Node, operands: list[_Extent]) -> _Extent:
     """Return a bound: operands are broadcast against one another, or joined, or listed."""
+    shape = _broadcast(node, operands)
+    if shape is not None:
+        return _Extent(math.prod(shape) * _WIDEST, math.prod(shape), shape)
     counts = [extent.elements for extent in operands]
     most = max(math.prod(counts), sum(counts))
     if ops.key(node) in ops.LISTS_INDICES:
         most *= 8
     return _Extent(most * _WIDEST, most)
+
+
+def _broadcast(node: ir.Node, operands: list[_Extent]) -> tuple[int, ...] | None:
+    """Return the shape that an elementwise operator makes of operands whose shapes are known."""
+    shapes = [extent.shape for extent in operands]
+    known = node.op_type in ops.ELEMENTWISE or node.op_type in ops.BROADCAST
+    if node.domain or not known or None in shapes:
+        return None
+    try:
+        return np.broadcast_shapes(*(shape for shape in shapes if shape is not None))
+    except ValueError:
+        return None
 
 
 def _lift(home: ir.Graph, context: Context) -> int:
