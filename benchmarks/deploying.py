@@ -114,7 +114,8 @@ def summarize(out: Path) -> None:
     models = {}
     for path in sorted(out.glob("*/report.json")):
         report, name = json.loads(path.read_text()), path.parent.name
-        kept = ("chosen", "why", "candidates", "session", "session_why", "rolled_back", "seconds")
+        kept = ("chosen", "why", "candidates", "session", "session_why", "ways", "shipped")
+        kept += ("not_taken", "warnings", "stages", "seconds")
         models[name] = {key: report[key] for key in kept}
         if name in CORPUS:
             models[name]["score"] = scores(out, name)
