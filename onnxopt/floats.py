@@ -16,6 +16,8 @@ from onnxopt.target import Target
 
 FORMS = ("keep-blocks", "to-gemm", "shuffle-channels")
 """Passes that write what only kernels of floats gain from."""
+OLDER = "for older runtimes: --skip-pass raise-opset --skip-pass attention"
+"""What commands with that option say of a raised operator set."""
 HIDING = ("to-gemm", "shuffle-channels")
 """Of these, what comes after pruning: rows have no axis of their own, shuffles fixed numbers."""
 

@@ -56,11 +56,12 @@ def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool)
             continue
         why = each.refused or each.verdict
         if not each.refused and each.ratio is not None and taken.ratio is not None:
-            more = taken.ratio[2] < each.ratio[0]
+            more = taken.ratio[2] < each.ratio[0] and each.outcome != "unknown"
             ratios = f"{each.ratio[0]:.3f} beside {taken.ratio[0]:.3f} of the {first} one's time"
-            why = (
-                f"{'slower than' if more else 'not surely faster than'} the {chosen} one: {ratios}"
-            )
+            why = f"{'slower than' if more else 'not surely faster than'} the {chosen} one"
+            if each.outcome == "unknown":
+                why = f"undecided ({each.verdict})"
+            why = f"{why}: {ratios}"
         unsure = "" if measured else "whether it is faster was not measured"
         found.append(f"{each.name}: {why or unsure}".rstrip(": "))
     return found

@@ -94,7 +94,7 @@ def _left(report: QuantizeReport) -> Iterator[str]:
             why = f"{_ratio(row.latency)} of the given one's time"
             if not nothing and taken is not None and taken.latency is not None:
                 why = f"{why}, {report.chosen} {_ratio(taken.latency)}"
-            why += "; undecided" if row.outcome == "unknown" else ""
+            why += "; undecided beside the given one" if row.outcome == "unknown" else ""
         yield f"{row.scheme}: {why or f'{report.chosen} keeps the outputs and comes first'}"
     if nothing:
         yield f"quantization: {report.why}"

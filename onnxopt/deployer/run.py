@@ -50,6 +50,7 @@ from onnxopt.deployer.words import (
     undecided,
 )
 from onnxopt.errors import BackendError, ModelError
+from onnxopt.floats import OLDER
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
 from onnxopt.measure.verdict import TOO_BUSY
@@ -113,8 +114,9 @@ class _Deployment:
             session, session_why, shipped = usual, UNCONFIRMED.format(session), ()
         why += as_shipped(shipped, self._first)
         self._measurement += clock.unsteady
+        open_ = all(each.outcome != "faster" for each in candidates)
         said = [*self._not_taken, *(each.verdict for each in candidates)]
-        busy = any(TOO_BUSY in text for text in [*said, *(way.verdict for way in ways)])
+        busy = open_ and any(TOO_BUSY in text for text in said)
         self._warnings += [LATER] if busy else disturbed(clock.others)
         self._notes += over_budget(self._stages.seconds, self._request.budget_s)
         folder = self._request.folder
@@ -231,7 +233,10 @@ class _Deployment:
         self._optimized = found
         self._files[OPTIMIZED] = path
         self._not_taken += [f"a rewrite that changed the outputs, {t}" for t in found["left_out"]]
-        self._of[OPTIMIZED] = found["notes"]
+        self._of[OPTIMIZED] = [
+            f"{note}; {OLDER}" if note.startswith(lossless.RAISED[:20]) else note
+            for note in found["notes"]
+        ]
         words = [word for name in self._request.skip_passes for word in ("--skip", name)]
         target = self._request.target
         self._commands.add("optimize", source, "-o", path, *words, "--target", target)

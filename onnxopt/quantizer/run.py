@@ -176,7 +176,7 @@ class _Quantization:
             self._target.name,
             "quantize the float model that it was made from",
             skip=self._left_out,
-            older="for older runtimes: --skip-pass raise-opset --skip-pass attention",
+            older=floats.OLDER,
             observers=self._request.observers,
             seed=self._request.seed,
         )
