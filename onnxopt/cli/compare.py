@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from onnxopt.comparison.report import CompareReport
     from onnxopt.comparison.run import Request
 
+_HeldBack = Annotated[
+    bool, typer.Option("--held-back", help="Take the samples alone that 'quantize' holds back.")
+]
+_Tolerance = Annotated[
+    float | None, typer.Option(min=0.0, help="Largest error, as a share of its scale.")
+]
 _MaxDrop = Annotated[
     float | None,
     typer.Option(min=0.0, help="Largest drop of the first metric: 0.01 is one point."),
@@ -26,10 +32,7 @@ def compare(
     samples: Annotated[
         Path | None, typer.Option(help="Feeds and labels: a folder or file of .npz, .npy, .pb.")
     ] = None,
-    held_back: Annotated[
-        bool,
-        typer.Option("--held-back", help="Take the samples alone that 'quantize' holds back."),
-    ] = False,
+    held_back: _HeldBack = False,
     provider: Annotated[
         str, typer.Option(help="A target, 'cpu{threads=2}', or a provider of ONNX Runtime.")
     ] = "cpu",
@@ -50,9 +53,7 @@ def compare(
     output: Annotated[
         str | None, typer.Option(help="The output that metrics are taken from.")
     ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(min=0.0, help="Largest error, as a share of its scale.")
-    ] = None,
+    tolerance: _Tolerance = None,
     min_sqnr: Annotated[
         float | None, typer.Option(help="Least signal to noise of every output, in dB.")
     ] = None,

@@ -66,11 +66,10 @@ def run(thing: object, request: Request) -> DeployReport:
     fresh = not request.folder.exists()
     try:
         return _Deployment(thing, request).run()
-    except BaseException:
+    finally:
         if fresh:
             with contextlib.suppress(OSError):
                 request.folder.rmdir()  # which only an empty one lets happen
-        raise
 
 
 class _Deployment:

@@ -19,8 +19,7 @@ from onnxopt.deployer.choice import best_of, left_behind
 from onnxopt.deployer.report import Candidate, Opening
 from onnxopt.deployer.stages import Stages, file_hash, samples_hash
 from onnxopt.deployer.timing import told
-from onnxopt.deployer.ways import confirmed, plain_code, way_of, ways_to_open
-from onnxopt.deployer.words import over_budget, undecided
+from onnxopt.deployer.ways import way_of, ways_to_open
 from onnxopt.errors import BackendError, ModelError, UsageError
 from onnxopt.host import Host
 from onnxopt.opening import SESSION
@@ -370,30 +369,6 @@ def test_few_examples_are_told(tmp_path: Path) -> None:
     assert any(f"{held} examples do not rule out" in each for each in report.warnings)
 
 
-@pytest.mark.parametrize("text", ["cpu", "cpu{threads=1}", "cpu{spinning=false}"])
-def test_the_code_for_the_runtime_alone_opens_it(text: str) -> None:
-    found: dict[str, Any] = {}
-    exec(plain_code(str(DIGITS), text), found)
-    assert found["session"].get_inputs()[0].name == "image"
-    assert found["options"].intra_op_num_threads == (1 if "threads" in text else 0)
-    assert plain_code(str(DIGITS), "cpu{arena=false}") == ""
-
-
-def test_what_was_not_decided_is_a_warning() -> None:
-    assert undecided([]) == []
-    assert "int8 read 0.50" in undecided(["int8 read 0.50 of the given one's time"])[0]
-
-
-def test_a_way_that_does_not_confirm_is_not_taken() -> None:
-    first = Candidate(label="given", file="", nodes=1, weight_bytes=1)
-    chosen = _candidate("quantized", 0.5, "faster")
-    shipped = Opening(target="cpu{threads=1}", means="", ratio=(0.6, 0.5, 0.7))
-    assert not confirmed([shipped], [first, chosen], "quantized")
-    better = dataclasses.replace(shipped, ratio=(0.4, 0.3, 0.5))
-    assert confirmed([better], [first, chosen], "quantized")
-    assert confirmed([], [first, chosen], "quantized")
-
-
 def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:
     options: dict[str, Any] = {"measure": False, "skip_passes": ["raise-opset", "attention"]}
     report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, **options)
@@ -406,10 +381,3 @@ def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:
     assert "--skip-pass raise-opset" in said
     raised = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False)
     assert "optimize" not in raised.reused
-
-
-def test_measurements_beyond_the_budget_are_told_by_name() -> None:
-    stages = {"quantize": 40.0, "candidates": None, "ways to open": 21.0, "optimize": 99.0}
-    (text,) = over_budget(stages, 20.0)
-    assert "quantize 40 s;" in text
-    assert over_budget({"quantize": 25.0}, 20.0) == []
