@@ -16,8 +16,6 @@ from onnxopt.target import Target
 
 FORMS = ("keep-blocks", "to-gemm", "shuffle-channels")
 """Passes that write what only kernels of floats gain from."""
-OLDER = "for older runtimes: --skip-pass raise-opset --skip-pass attention"
-"""What commands with that option say of a raised operator set."""
 HIDING = ("to-gemm", "shuffle-channels")
 """Of these, what comes after pruning: rows have no axis of their own, shuffles fixed numbers."""
 
@@ -28,13 +26,13 @@ def optimized(
     remedy: str,
     *,
     skip: Sequence[str] = (),
-    older: str = "",
+    option: str = "",
     observers: tuple[Observer, ...] = (),
     seed: int = 0,
 ) -> tuple[ir.Model, list[str]]:
     """Return a float model after the target's lossless passes, all weights fixed, and notes.
 
-    That on a raised operator set ends in ``older``, what to do for older runtimes.
+    ``option`` is what notes call that by which a command leaves passes out.
 
     Raises ModelError with the ``remedy`` for a model that is quantized.
     """
@@ -56,7 +54,7 @@ def optimized(
     model = lossless.run(source, request)[0]
     before, now = graph.opset(given), graph.opset(model)
     if now > before:
-        notes.append("; ".join(filter(None, (lossless.RAISED.format(before, now), older))))
+        notes.append(lossless.raised(before, now, option))
     return model, notes
 
 

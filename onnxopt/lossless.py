@@ -35,9 +35,6 @@ REFERENCE = (
 )
 """What computes models as they are written, to verify and to fold."""
 
-RAISED = "the operator set was raised from {} to {}: for operators that this runtime has"
-"""A note with the versions before and after."""
-
 STREAM = "cpu{spinning=false, mem-pattern=false}"
 """What runs models over many samples, for passes that look at what they compute.
 
@@ -64,8 +61,9 @@ class Request:
     repro: Path | None = None
     """The folder that takes the smallest failing model, should there be one."""
     observers: tuple[Observer, ...] = ()
-    advise: bool = True
-    """Say in notes which options of this request undo what they tell."""
+    option: str = "--skip"
+    """What notes call the option by which a command leaves passes out; nothing where it has none.
+    """
 
     def steps(self) -> Pipeline:
         """Return the whole pipeline that is asked for.
@@ -101,6 +99,12 @@ def reference() -> Evaluator:
     backend = catalogue.backend(REFERENCE)
     backend.unavailable()  # imports the runtime: two threads that do so at once can deadlock
     return evaluator(backend)
+
+
+def raised(before: int, now: int, option: str) -> str:
+    """Note that the operator set was raised, and by which ``option`` of a command it is not."""
+    way = f"; for older runtimes: {option} raise-opset {option} attention" if option else ""
+    return f"the operator set was raised from {before} to {now}, for operators of this runtime{way}"
 
 
 class _Optimization:
@@ -158,16 +162,10 @@ class _Optimization:
         """Yield what the file asks for and how it may be fed, where that is another than before."""
         now, fixed = graph.opset(model), self.defaults - _defaults(model)
         if now > self.opset and self.request.opset is None:
-            yield RAISED.format(self.opset, now) + self._advice(
-                "for older runtimes: --skip raise-opset --skip attention"
-            )
+            yield raised(self.opset, now, self.request.option)
         if fixed > 0:
-            yield f"{fixed} weights were inputs too: they are fixed now" + self._advice(
-                "to leave them to callers: --skip freeze-initializers"
-            )
-
-    def _advice(self, text: str) -> str:
-        return f"; {text}" if self.request.advise else ""
+            way = f"; to leave them to callers: {self.request.option} freeze-initializers"
+            yield f"{fixed} weights were inputs too: they are fixed now{way}"
 
     def _rewrite(self, model: ir.Model, gate: Gate, observers: Sequence[Observer]) -> int:
         context = Context(

@@ -8,6 +8,7 @@ from pathlib import Path
 from onnxopt import io, lossless
 from onnxopt.comparison.named import metric_of
 from onnxopt.measure import MAX_FEEDS
+from onnxopt.measure.models import feeds_of
 from onnxopt.quantizer.judge import Budget
 from onnxopt.samples import Samples
 from onnxopt.samples import check as check_path
@@ -47,10 +48,9 @@ class Held:
 
     def feeds(self) -> list[Feeds]:
         """Return those that ``bench`` would measure on; nothing where there are none."""
-        if self.samples is None or isinstance(self.samples, Samples):
-            return [] if self.samples is None else list(self.samples.first(MAX_FEEDS))
-        inputs = [v for v in io.load(self._model).graph.inputs if not v.is_initializer()]
-        return list(Samples.from_path(self.samples, inputs).first(MAX_FEEDS))
+        if isinstance(self.samples, Path):
+            return feeds_of(self.samples, self._model)
+        return [] if self.samples is None else list(self.samples.first(MAX_FEEDS))
 
     @property
     def labelled(self) -> bool:

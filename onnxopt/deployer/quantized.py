@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxopt import io, quantizer
+from onnxopt.deployer.report import span_text
 from onnxopt.deployer.stages import Result
 from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.verdict import BUSY, TOO_BUSY
@@ -79,7 +80,7 @@ def _undecided(row: Tried) -> str:
 
 
 def _ratio(latency: Estimate) -> str:
-    return f"{latency.value:.2f} ({latency.low:.2f} to {latency.high:.2f})"
+    return span_text((latency.value, latency.low, latency.high))
 
 
 def _left(report: QuantizeReport) -> Iterator[str]:

@@ -50,7 +50,6 @@ from onnxopt.deployer.words import (
     undecided,
 )
 from onnxopt.errors import BackendError, ModelError
-from onnxopt.floats import OLDER
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
 from onnxopt.measure.verdict import TOO_BUSY
@@ -216,7 +215,7 @@ class _Deployment:
                 seed=self._request.seed,
                 skip=self._request.skip_passes,
                 repro=self._at("repro"),
-                advise=False,
+                option="--skip-pass",
             )
             model, report = lossless.run(source, asked)
             io.save(model, path)
@@ -232,10 +231,7 @@ class _Deployment:
         self._optimized = found
         self._files[OPTIMIZED] = path
         self._not_taken += [f"a rewrite that changed the outputs, {t}" for t in found["left_out"]]
-        self._of[OPTIMIZED] = [
-            f"{note}; {OLDER}" if note.startswith(lossless.RAISED[:20]) else note
-            for note in found["notes"]
-        ]
+        self._of[OPTIMIZED] = found["notes"]
         words = [word for name in self._request.skip_passes for word in ("--skip", name)]
         target = self._request.target
         self._commands.add("optimize", source, "-o", path, *words, "--target", target)

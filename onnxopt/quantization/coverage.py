@@ -73,9 +73,8 @@ def foretold(model: ir.Model, kernels: IntegerKernels) -> Coverage:
 
 def on_integers(node: ir.Node, kernels: IntegerKernels) -> bool | None:
     """Foretell whether a target computes a node on integers; None where it is no such product."""
-    if node.op_type == "MatMulInteger" and not node.domain and kernels.dynamic:
-        return True if graph.tensor(node.inputs[1]) is not None else None
-    if node.op_type == "MatMulIntegerToFloat" and node.domain == "com.microsoft":
+    fused = (node.domain, node.op_type) == ("com.microsoft", "MatMulIntegerToFloat")
+    if fused or (node.op_type == "MatMulInteger" and not node.domain and kernels.dynamic):
         return True if graph.tensor(node.inputs[1]) is not None else None
     row = None if node.domain else kernels.rows.get(node.op_type)
     if row is None or row.role is not Role.PRODUCT or not _weighted(node):

@@ -172,27 +172,28 @@ def _products(model: ir.Model) -> list[_Product]:
 
 
 def _product(node: ir.Node) -> _Product | None:
-    if (node.domain, node.op_type) == ("com.microsoft", "MatMulIntegerToFloat"):
-        steps = [graph.array(value) for value in node.inputs[2:4]]
-        zero = graph.scalar(node.inputs[4]) if len(node.inputs) > 4 else 0
-        if steps[0] is None or steps[1] is None or steps[0].size != 1 or zero is None:
-            return None
-        scale = steps[1].reshape(-1) * steps[0].reshape(())
-        return _made(node, 1, node.inputs[0], node.inputs[1], scale, int(zero))
-    if node.domain or node.op_type not in ("Conv", "Gemm", "MatMul", "MatMulInteger"):
+    fused = (node.domain, node.op_type) == ("com.microsoft", "MatMulIntegerToFloat")
+    if not fused and (
+        node.domain or node.op_type not in ("Conv", "Gemm", "MatMul", "MatMulInteger")
+    ):
         return None
     axis = 0 if node.op_type == "Conv" or graph.attr_int(node, "transB", 0) else 1
     if node.op_type == "MatMulInteger":
         return _made(node, axis, node.inputs[0], node.inputs[1], np.ones(()), 0)
-    data, weight = map(_dequantized, node.inputs[:2])
-    if data is None or weight is None:
-        return None
-    steps = [graph.array(each.inputs[1]) for each in (data, weight)]
-    zero = graph.scalar(data.inputs[2]) if len(data.inputs) > 2 else 0
+    if fused:
+        x, w, *scales = node.inputs[:4]
+        centre = node.inputs[4:5]
+    else:
+        data, weight = map(_dequantized, node.inputs[:2])
+        if data is None or weight is None:
+            return None
+        x, w, scales = data.inputs[0], weight.inputs[0], [data.inputs[1], weight.inputs[1]]
+        centre = data.inputs[2:3]
+    steps = [graph.array(value) for value in scales]
+    zero = graph.scalar(centre[0]) if centre else 0
     if steps[0] is None or steps[1] is None or steps[0].size != 1 or zero is None:
         return None
-    scale = steps[1].reshape(-1) * steps[0].reshape(())
-    return _made(node, axis, data.inputs[0], weight.inputs[0], scale, int(zero))
+    return _made(node, axis, x, w, steps[1].reshape(-1) * steps[0].reshape(()), int(zero))
 
 
 def _made(

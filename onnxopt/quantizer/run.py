@@ -176,7 +176,7 @@ class _Quantization:
             self._target.name,
             "quantize the float model that it was made from",
             skip=self._left_out,
-            older=floats.OLDER,
+            option="--skip-pass",
             observers=self._request.observers,
             seed=self._request.seed,
         )
