@@ -39,10 +39,11 @@ def bench(
 
     All of a group get the same feeds: the first 8 of those given, stacked to a batch where one is
     asked for, or made-up ones that the baseline accepts. Where several rivals stand against one
-    baseline and the best is faster, that one is measured again in new processes, and only the
-    second figure is its verdict: the best of several is the luckiest as well. A variant that fails
-    is reported and the others go on. Ctrl-C ends the measurement early, and what was measured
-    until then is reported. On a machine that others keep busy nothing is claimed without ``force``.
+    baseline and the best is faster, that one is measured again in new processes: the best of
+    several is the luckiest as well. It is faster where the second measurement says so too, and its
+    interval holds both. A variant that fails is reported and the others go on. Ctrl-C ends the
+    measurement early, and what was measured until then is reported. On a machine that others keep
+    busy nothing is claimed without ``force``.
 
     Raises ModelError when no feeds suit the only baseline, UsageError without variants or feeds
     and for absurdly many threads.

@@ -35,6 +35,10 @@ class Estimate:
         """Return the estimate of the exponential."""
         return Estimate(math.exp(self.value), math.exp(self.low), math.exp(self.high))
 
+    def log(self) -> Estimate:
+        """Return the estimate of the logarithm."""
+        return Estimate(math.log(self.value), math.log(self.low), math.log(self.high))
+
     def inverse(self) -> Estimate:
         """Return the estimate of the reciprocal."""
         return Estimate(1 / self.value, 1 / self.high, 1 / self.low)
@@ -76,6 +80,16 @@ def estimate(*ratios: Sequence[Sequence[float]], looks: bool = False) -> Estimat
     centres = np.array([float(middle(row).mean()) for row in rows])
     value, half = map(float, over_processes(centres, looks=looks))
     return Estimate(value, value - half, value + half)
+
+
+def holding(*found: Estimate) -> Estimate:
+    """Return the mean of several measurements of one thing, with an interval that holds theirs.
+
+    Measurements minutes apart differ by more than processes of one measurement do, so an interval of
+    the mean would be too narrow, and the narrower of two measurements is not the truer one.
+    """
+    value = sum(each.value for each in found) / len(found)
+    return Estimate(value, min(each.low for each in found), max(each.high for each in found))
 
 
 def over_processes(centres: np.ndarray, *, looks: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What the best of several was chosen for: its figures where all took turns. In seconds."""
+    """The best of several, which is measured twice: where all took turns, then by itself."""
 
     ratio: Estimate
+    """Of the first measurement, for which it was chosen."""
+    second: Estimate
+    """Of the second measurement."""
     median: Estimate | None
+    """Seconds, in the first measurement."""
     beside: Estimate | None
-    """The baseline's median in the second measurement, of these two alone."""
+    """The baseline's median in the second measurement, of these two alone, in seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,8 @@ class Row:
     ratio: Estimate | None = None
     """Time of a run over the baseline's, from blocks that ran side by side."""
     chosen: Chosen | None = None
-    """Of the best of several: what it was chosen for; all else is of a second measurement."""
+    """Of the best of several: both its measurements. Its ratio is the mean of the two (of
+    their logarithms), and its interval holds both; all else is of the second."""
     noise: Estimate | None = None
     """Of a baseline: the ratio to itself, measured like any other variant."""
     detectable: float | None = None
@@ -87,16 +92,17 @@ class Row:
 
     @property
     def again(self) -> str:
-        """Say of the best of several that it was measured twice, and what the first time gave."""
+        """Say of the best of several that it was measured twice, and what came of it."""
         if self.chosen is None:
             return ""
-        first = self.chosen.ratio.value
-        said = f"measured a second time, as the best of several; the first ratio was {first:.3f}"
+        first, second = self.chosen.ratio, self.chosen.second
+        said = (
+            f"measured twice, as the best of several: {first.value:.3f}, then {second.value:.3f} by "
+            "itself; the interval holds both"
+        )
         if self.median is not None and self.chosen.beside is not None:
             medians = (time_text(each.value) for each in (self.median, self.chosen.beside))
-            said += ", the second is of {} to {} beside it".format(*medians)
-        if self.ratio is not None and not self.ratio.low <= first <= self.ratio.high:
-            said += "; the first lies outside the interval of the second, which is what counts"
+            said += "; medians of the second, {} to {}".format(*medians)
         return said
 
     @property

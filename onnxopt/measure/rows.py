@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, middle
+from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, holding, middle
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
 from onnxopt.measure.report import Chosen, Row
-from onnxopt.measure.verdict import BUSY, Verdict, detectable, verdict
+from onnxopt.measure.verdict import BUSY, Verdict, change, detectable, verdict
 from onnxopt.spec import write_options
 
 SAMPLE = 200
@@ -137,10 +137,14 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
         return dataclasses.replace(again, error=error, outcome="unknown", verdict=text)
     chosen = Chosen(
         ratio=first.exp(),
+        second=again.ratio,
         median=row.median,
         beside=_measured(final.baseline, reading).median,
     )
-    return dataclasses.replace(again, error=error, chosen=chosen)
+    both = holding(first, again.ratio.log())
+    faster = again.outcome == "faster"
+    text = f"faster by {change(both)}" if faster else again.verdict
+    return dataclasses.replace(again, error=error, chosen=chosen, ratio=both.exp(), verdict=text)
 
 
 def _thinned(times: Sequence[float]) -> tuple[float, ...]:

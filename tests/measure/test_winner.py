@@ -48,7 +48,7 @@ def test_the_best_of_several_is_measured_again() -> None:
     assert third.ratio is not None
     assert third.ratio != third.chosen.ratio
     assert third.chosen.median is not None
-    again = r"the first ratio was [\d.]+, the second is of .*s to .*s beside it"
+    again = r"best of several: [\d.]+, then [\d.]+ by itself; .*; medians of the second, .*s to .*s"
     assert re.search(again, third.again)
     assert third.outcome == "faster"
 
@@ -59,7 +59,7 @@ def test_of_two_nothing_is_chosen() -> None:
     assert not report.rows[1].again
 
 
-def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:
+def test_the_second_figure_is_the_verdict_and_the_interval_holds_both(tmp_path: Path) -> None:
     base, lucky, other = fake("a", 1), fake("b", 1), fake("c", 1)
     flat = (0.0100, 0.0101, 0.0099, 0.0100, 0.0100)
     first = group(
@@ -74,9 +74,16 @@ def test_only_the_second_figure_is_the_verdict(tmp_path: Path) -> None:
     assert row.chosen is not None
     assert row.chosen.ratio.value == pytest.approx(0.95)
     assert row.outcome == "same"
-    assert row.again.endswith(
-        "the first lies outside the interval of the second, which is what counts"
-    )
+    assert row.chosen.second.value == pytest.approx(1.0)
+    assert row.ratio is not None
+    assert row.ratio.low <= 0.95 < row.ratio.value < 1.0 <= row.ratio.high
+    slower = [0.97 * s for s in flat]
+    again = group(tmp_path, recorded(base, *flat), recorded(lucky, *slower))
+    row = rows_of(first, again, reading)[1]
+    assert row.outcome == "faster"
+    assert row.ratio is not None
+    assert row.ratio.low <= 0.95 < row.ratio.value < 0.97 <= row.ratio.high
+    assert f"{100 * (1 - row.ratio.value):.1f} %" in row.verdict
     unfinished = group(tmp_path, Record(base), Record(lucky))
     row = rows_of(first, unfinished, reading)[1]
     assert row.outcome == "unknown"
