@@ -96,6 +96,7 @@ def deploy(
     quantize: bool = True,
     metrics: Sequence[str] = (),
     max_drop: float = 0.01,
+    check_portability: bool = False,
     measure: bool = True,
     budget: float = 20.0,
     again: bool = False,
@@ -109,7 +110,8 @@ def deploy(
     the exported model on the samples and measured beside it, and the fastest that keeps the outputs
     is taken: the exported model itself where nothing gains. ``max_drop`` is how much of the first
     of the ``metrics`` quantization may cost, in its own unit; without names, those that suit the
-    samples' labels. ``budget`` is in seconds for each measurement: in quantizing, of the
+    samples' labels. ``check_portability`` computes what processors without VNNI make of the
+    quantized model. ``budget`` is in seconds for each measurement: in quantizing, of the
     candidates, of ways to open a session, of the file as it ships; five processes a model are
     started in any case.
 
@@ -132,6 +134,7 @@ def deploy(
         quantize=quantize,
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
         max_drop=max_drop,
+        check_portability=check_portability,
         measure=measure,
         budget_s=budget,
         again=again,

@@ -20,6 +20,7 @@ from onnxopt.io.hush import prompt, uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
 from onnxopt.report import Recorder, Report, Size, Verification
+from onnxopt.runtimes import opened_since
 from onnxopt.samples import Samples
 from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
@@ -103,8 +104,13 @@ def reference() -> Evaluator:
 
 def raised(before: int, now: int, option: str) -> str:
     """Note that the operator set was raised, and by which ``option`` of a command it is not."""
-    way = f"; for older runtimes: {option} raise-opset {option} attention" if option else ""
-    return f"the operator set was raised from {before} to {now}, for operators of this runtime{way}"
+    release = opened_since(now)
+    opens = f"; ONNX Runtime opens it from {release} on" if release else ""
+    way = f"; for older ones: {option} raise-opset {option} attention" if option else ""
+    return (
+        f"the operator set was raised from {before} to {now}, for operators of this runtime"
+        f"{opens}{way}"
+    )
 
 
 class _Optimization:

@@ -88,6 +88,10 @@ class Split:
         start = 0 if self.single else 1
         return Samples(lambda: itertools.islice(self._samples.labelled(), start, None, self._every))
 
+    def every(self) -> Samples:
+        """Return all of them, with labels where there are any."""
+        return self._samples
+
     def held(self, most: int | None = None) -> list[Feeds]:
         """Return the feeds of the first ``most`` samples that are held back, or of all."""
         return list(itertools.islice(self.compared(), most))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxopt.cli.quantize_options import CheckPortability
+
 if TYPE_CHECKING:
     from onnxopt.deployer import DeployReport
 
@@ -66,6 +68,7 @@ def deploy(
     ] = True,
     metric: _Metrics = None,
     max_drop: _MaxDrop = 0.01,
+    check_portability: CheckPortability = False,
     measure: _Measure = True,
     again: Annotated[
         bool, typer.Option("--again", help="Measure anew what was measured in the folder before.")
@@ -98,6 +101,7 @@ def deploy(
             quantize=quantize,
             metrics=tuple(metric or ()),
             max_drop=max_drop,
+            check_portability=check_portability,
             measure=measure,
             again=again,
             skip_passes=tuple(skip_pass or ()),

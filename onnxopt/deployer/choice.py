@@ -57,7 +57,8 @@ def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool)
         why = each.refused or each.verdict
         if not each.refused and each.ratio is not None and taken.ratio is not None:
             more = taken.ratio[2] < each.ratio[0] and each.outcome != "unknown"
-            ratios = f"{each.ratio[0]:.3f} beside {taken.ratio[0]:.3f} of the {first} one's time"
+            beside = taken.chosen_for or taken.ratio  # of the same measurement
+            ratios = f"{each.ratio[0]:.3f} beside {beside[0]:.3f} of the {first} one's time"
             why = f"{'slower than' if more else 'not surely faster than'} the {chosen} one"
             if each.outcome == "unknown":
                 why = f"undecided ({each.verdict})"

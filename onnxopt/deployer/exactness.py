@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 from onnxopt.comparison.metrics import Kind
 from onnxopt.comparison.report import CompareReport, Limits, Output
@@ -25,15 +26,34 @@ def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
     return Limits() if least_db is None else Limits(min_sqnr=round(least_db - 0.05, 1))
 
 
-def compared(asked: Request, *, seen: bool = False, layers: int = 0) -> Result:
-    """Hold a file against the first one: to rounding, or to the limits that are given.
+class Rests(NamedTuple):
+    """What a quantized file rests on."""
 
-    ``seen`` says that it was calibrated on the same samples, ``layers`` how many are rounded.
-    """
+    calibrated: bool
+    """Whether ranges were found on samples; all are scored where they were not."""
+    single: bool
+    """Whether it was calibrated on the sample that it is scored on, for there is no other."""
+    layers: int
+    """How many layers are rounded."""
+
+    @property
+    def samples(self) -> str:
+        """Say what the samples are that it is scored on."""
+        if not self.calibrated:
+            return "(nothing was calibrated)"
+        return f"that calibration {'saw too' if self.single else 'did not see'}"
+
+
+EXACT = Rests(calibrated=False, single=False, layers=0)
+
+
+def compared(asked: Request, rests: Rests = EXACT) -> Result:
+    """Hold a file against the first one: to rounding, or to the limits that are given."""
     report = compare(asked)
-    bound = _bound(report, layers)
+    bound = _bound(report, rests.layers)
+    given = asked.limits.given
     return {
-        "agrees": _closeness(report, bound, seen=seen) if asked.limits.given else report.verdict,
+        "agrees": _closeness(report, bound, rests.samples) if given else report.verdict,
         "samples": report.samples,
         "outputs": [_near(each) for each in report.outputs],
         "metrics": [_scored(each) for each in report.metrics],
@@ -41,7 +61,7 @@ def compared(asked: Request, *, seen: bool = False, layers: int = 0) -> Result:
         "limits": {n: v for n, v in dataclasses.asdict(asked.limits).items() if v is not None},
         "bound": bound,
         "unscored": asked.limits.min_sqnr is not None and not report.metrics,
-        "coarse": _coarse(report),
+        "coarse": _coarse(report, CALIBRATING.every if rests.calibrated else 1),
     }
 
 
@@ -54,15 +74,15 @@ def _near(output: Output) -> Result:
     }
 
 
-def _closeness(report: CompareReport, bound: str, *, seen: bool) -> str:
+def _closeness(report: CompareReport, bound: str, which: str) -> str:
     """Say how far the worst output is off, beside what is allowed."""
     said = [change_text(each) for each in report.metrics]
     apart = [each for each in report.outputs if math.isfinite(each.errors.sqnr)]
     if apart:
         worst = min(apart, key=lambda each: each.errors.sqnr)
-        which = f" in '{worst.name}', the worst of {len(report.outputs)} outputs"
+        where = f" in '{worst.name}', the worst of {len(report.outputs)} outputs"
         level = worst.errors.sqnr
-        text = f"error {_share(level)} ({level:.1f} dB){which if len(report.outputs) > 1 else ''}"
+        text = f"error {_share(level)} ({level:.1f} dB){where if len(report.outputs) > 1 else ''}"
         same = [each.errors.agreement.share for each in apart if each.errors.agreement]
         if same:
             least = f"in {100 * min(same):.1f} %{' at least' if len(same) > 1 else ''}"
@@ -71,7 +91,6 @@ def _closeness(report: CompareReport, bound: str, *, seen: bool) -> str:
         said.append(text)
     said = said or [report.verdict]
     samples = "1 sample" if report.samples == 1 else f"{report.samples:,} samples"
-    which = "that quantizing saw too" if seen else "that quantizing did not see"
     text = f"on {samples} {which}: {'; '.join(said)}"
     return f"{text}; its bound: {bound}" if bound else text
 
@@ -103,8 +122,11 @@ def _points(share: float) -> str:
     return f"{100 * share:.3g} point{'' if share == 0.01 else 's'}"
 
 
-def _coarse(report: CompareReport) -> str:
-    """Say where a larger fall than is allowed cannot be ruled out, and what would tell."""
+def _coarse(report: CompareReport, of: int) -> str:
+    """Say where a larger fall than is allowed cannot be ruled out, and what would tell.
+
+    One of so many samples is scored.
+    """
     drop = report.limits.max_drop
     if not drop or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
         return ""
@@ -116,11 +138,11 @@ def _coarse(report: CompareReport) -> str:
         return ""
     spread = reach + (change.after - change.before)
     needed = change.units * (spread / drop) ** (2 if change.lost or change.won else 1)
+    scored = f", of which one in {of} is scored," if of > 1 else ""
     return (
         f"{change.units:,} examples do not rule out that {change.name} falls by up to "
-        f"{_points(reach)}, where {_points(drop)} may be lost; about "
-        f"{_round(CALIBRATING.every * needed):,} labelled samples, of which a quarter is scored, "
-        "would tell"
+        f"{_points(reach)}, where {_points(drop)} may be lost; should it not fall at all, about "
+        f"{_round(of * needed):,} labelled samples{scored} would show it"
     )
 
 

@@ -61,3 +61,9 @@ def left_over(folder: Path, own: Iterable[Path]) -> Iterator[str]:
     for name in WRITTEN:
         if name not in names and (folder / name).exists():
             yield f"{folder / name} is left from an earlier deployment"
+
+
+def inputs_of(path: Path) -> tuple[str, ...]:
+    """Return the names of what a model is fed."""
+    given = io.load(path).graph.inputs
+    return tuple(value.name or "" for value in given if not value.is_initializer())

@@ -42,9 +42,15 @@ class Held:
         """Whether what is scored on is calibrated on too, for there is but one sample."""
         return self.samples is not None and self._split().single
 
-    def judged(self) -> Samples | None:
-        """Return the samples that quantizing holds back, with their labels."""
-        return None if self.samples is None else self._split().compared()
+    def judged(self, *, calibrated: bool) -> Samples | None:
+        """Return the samples to score what was quantized, with their labels.
+
+        All of them where nothing was ``calibrated``, otherwise those that quantizing holds back.
+        """
+        if self.samples is None:
+            return None
+        split = self._split()
+        return split.compared() if calibrated else split.every()
 
     def feeds(self) -> list[Feeds]:
         """Return those that ``bench`` would measure on; nothing where there are none."""
@@ -55,7 +61,7 @@ class Held:
     @property
     def labelled(self) -> bool:
         """Whether the first sample has a label."""
-        judged = self.judged()
+        judged = self.judged(calibrated=True)
         first = None if judged is None else next(iter(judged.labelled()), None)
         return first is not None and first.label is not None
 

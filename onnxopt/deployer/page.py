@@ -5,7 +5,6 @@ from __future__ import annotations
 from onnxopt.deployer.report import (
     COLUMNS,
     QUANTIZED,
-    UNSTEADY,
     Candidate,
     DeployReport,
     span_text,
@@ -29,7 +28,7 @@ def page_of(report: DeployReport) -> Page:
         page.say("warning", warning)
     page.heading("Use it").code(
         f'import onnxopt\n\nwith onnxopt.session("{report.model}") as session:\n'
-        "    outputs = session.run(feeds)"
+        f"    outputs = session.run({report.fed()})"
     )
     plain = plain_code(report.model, report.session)
     if plain:
@@ -40,14 +39,20 @@ def page_of(report: DeployReport) -> Page:
     for each in report.candidates[1:]:
         _exact(page, each)
     _changes(page, report)
-    page.heading("Repeat it").code("\n".join(report.commands))
+    page.heading("Repeat it").text(f"Step by step{report.steps()}:").code(
+        "\n".join(report.commands)
+    )
     for note in report.notes:
         page.say("note", note)
     if report.measurement:
-        page.heading("How steady the machine was").text(f"{UNSTEADY[0].upper()}{UNSTEADY[1:]}.")
+        page.heading("How steady the machine was").text(_sentence(report.unsteady()))
         for text in report.measurement:
             page.text(text)
     return page
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _tiles(report: DeployReport) -> list[tuple[str, str, str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnxopt import io, quantizer
+import onnx_ir as ir
+
+from onnxopt import graph, io, quantizer
 from onnxopt.deployer.report import span_text
 from onnxopt.deployer.stages import Result
 from onnxopt.measure.intervals import Estimate
@@ -13,7 +15,8 @@ from onnxopt.measure.verdict import BUSY, TOO_BUSY
 from onnxopt.quantizer import QuantizeReport
 from onnxopt.quantizer.choosing import FLOAT, GIVEN
 from onnxopt.quantizer.report import Tried
-from onnxopt.quantizer.schemes import SCHEMES, scheme_of
+from onnxopt.quantizer.schemes import SCHEMES
+from onnxopt.render import bytes_text
 
 
 def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
@@ -32,8 +35,10 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
         "chosen": found,
         "told": bool(found) or all(row.outcome != "unknown" for row in report.tried),
         "layers": 0 if taken is None else taken.layers,
+        "calibrated": _calibrated(taken),
+        "integers": taken is not None and bool(taken.integer_share),
         "undecided": [_undecided(row) for row in report.tried if _is_undecided(row)],
-        "remarks": [] if taken is None else list(_remarks(report, taken)),
+        "remarks": [] if taken is None else [*_remarks(report, taken), *_floats(model)],
         "least_db": None if taken is None else taken.least_db,
         "runs_with": "" if taken is None else taken.runs_with,
         "scheme": _scheme(report, taken),
@@ -51,6 +56,28 @@ def _scheme(report: QuantizeReport, taken: Tried | None) -> str:
     return taken.scheme if taken.scheme in SCHEMES else report.pipeline
 
 
+def _floats(model: ir.Model) -> Iterator[str]:
+    """Say where the bytes are, if most of them are still floating-point numbers."""
+    held = [
+        (w.nbytes, value.name) for value, w in graph.weights(model) if w.dtype.is_floating_point()
+    ]
+    floats, every = sum(size for size, _ in held), graph.weight_bytes(model)
+    if 2 * floats > every:
+        size, name = max(held)
+        yield (
+            f"{bytes_text(floats)} of its {bytes_text(every)} of weights are floating-point "
+            f"numbers still, {bytes_text(size)} of them '{name}'"
+        )
+
+
+def _calibrated(taken: Tried | None) -> bool:
+    """Return whether ranges were found on samples."""
+    if taken is None or not taken.layers:
+        return False
+    name = taken.scheme.partition(",")[0]
+    return name not in SCHEMES or SCHEMES[name].calibrates
+
+
 def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     """Say what was quantized, on what it rests, and what stays in float."""
     if taken.runs_with:
@@ -60,11 +87,13 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     share = taken.integer_share
     text = f"{taken.layers} layer{'s' if taken.layers != 1 else ''} in {taken.scheme}"
     if share is not None:
-        text += f", {100 * share:.0f} % of the multiply-adds on integers"
-        calibrates = scheme_of(taken.scheme.partition(",")[0]).calibrates
-        text += f"; {report.calibrated_on} samples to calibrate" if calibrates else ""
+        text += f", {100 * share:.0f} % of the multiply-adds with weights on integers"
+        calibrated = _calibrated(taken)
+        text += f"; {report.calibrated_on} samples to calibrate" if calibrated else ""
     yield text
     yield from taken.kept()
+    if taken.portability is not None and taken.sqnr_db is not None:
+        yield taken.portability.line(taken.scheme, taken.sqnr_db, taken.agreement)
 
 
 def _is_undecided(row: Tried) -> bool:
@@ -96,6 +125,7 @@ def _left(report: QuantizeReport) -> Iterator[str]:
             if not nothing and taken is not None and taken.latency is not None:
                 why = f"{why}, {report.chosen} {_ratio(taken.latency)}"
             why += "; undecided beside the given one" if row.outcome == "unknown" else ""
+            why += f"; {row.fall()}" if row.drop is not None else ""
         yield f"{row.scheme}: {why or f'{report.chosen} keeps the outputs and comes first'}"
     if nothing:
         yield f"quantization: {report.why}"

@@ -18,12 +18,18 @@ OPTIMIZED, QUANTIZED = "optimized", "quantized"
 COLUMNS = ("", "nodes", "weights", "median", "ratio (95 %)", "metric")
 
 _READING = (
-    "In brackets: the {first} one's median in the same measurement. A ratio is of runs side by "
-    "side, so it need not be that of the medians; below 1 is faster."
+    "In brackets: the {first} one's median in the same measurement; medians of different ones do "
+    "not compare. A ratio is of runs side by side, so it need not be that of the medians; below 1 "
+    "is faster."
+)
+_NOISE = "The {first} one beside itself reads {low:.3f} to {high:.3f}."
+_TWICE = (
+    "The {best} one was measured twice: {one:.3f} with the others, {two:.3f} by itself; its ratio "
+    "is their mean, and the interval holds both."
 )
 _NODES = "The runtime fuses the nodes that quantize and dequantize away."
 _EXAMPLES = "A metric is that of the {first} one, then its own (examples scored)."
-UNSTEADY = "the machine was not steady all the time; on a quiet one the figures may be others"
+UNSTEADY = "the machine was not steady all the time; another time the figures may be others"
 
 Span = tuple[float, float, float]
 """A ratio of latencies and the ends of its 95 % interval."""
@@ -89,9 +95,13 @@ class Candidate:
     beside_s: float | None = None
     """The first one's median in the same measurement."""
     ratio: Span | None = None
-    """Of the best of several it is of a second measurement, of it and the first one alone."""
+    """Of the best of several, which is measured twice, the mean; the interval holds both."""
     chosen_for: Span | None = None
     """The ratio for which it was measured again, of all side by side."""
+    second: Span | None = None
+    """The ratio of the second measurement, of it and the first one alone."""
+    noise: Span | None = None
+    """Of the first one: its ratio to itself, within which nothing is told."""
     open_s: float | None = None
     """Seconds to open it."""
     peak_bytes: int = 0
@@ -145,6 +155,8 @@ class DeployReport:
     chosen: str
     why: str
     candidates: tuple[Candidate, ...]
+    inputs: tuple[str, ...]
+    """The names of its inputs."""
     session: str
     """The target with the options to open it with, kept in the file: ``onnxopt.session``."""
     session_why: str
@@ -203,8 +215,18 @@ class DeployReport:
             (_NODES, any(each.nodes > 1.5 * self.candidates[0].nodes for each in self.candidates)),
             (_EXAMPLES, any(each.metrics for each in self.candidates)),
         )
-        first = self.candidates[0].label
-        return " ".join(text.format(first=first) for text, said in shown if said)
+        said = [text for text, needed in shown if needed]
+        first = self.candidates[0]
+        values: dict[str, float] = {}
+        if first.noise is not None:
+            said.insert(1, _NOISE)
+            values |= {"low": first.noise[1], "high": first.noise[2]}
+        twice = next((each for each in self.candidates if each.chosen_for and each.second), None)
+        if twice is not None and twice.chosen_for and twice.second:
+            said.insert(1, _TWICE)
+            values |= {"one": twice.chosen_for[0], "two": twice.second[0]}
+        best = "" if twice is None else twice.label
+        return " ".join(text.format(first=first.label, best=best, **values) for text in said)
 
     def render(self, paper: Paper) -> None:
         """Write the choice with its reason, the candidates, and how to use the file."""
@@ -222,16 +244,33 @@ class DeployReport:
         for text in self.not_taken:
             paper.paragraph(f"not taken: {text}")
         paper.line()
-        paper.paragraph(f'use it: onnxopt.session("{self.model}").run(feeds)')
+        paper.paragraph(f'use it: onnxopt.session("{self.model}").run({self.fed()})')
         paper.paragraph(f"it opens as {self.session}: {self.session_why}")
         for note in self.notes:
             paper.paragraph(f"note: {note}")
         if self.measurement:
-            paper.paragraph(f"note: {UNSTEADY}; report.json has what was seen")
+            paper.paragraph(f"note: {self.unsteady()}; report.json has what was seen")
         paper.paragraph(self.spent())
-        paper.line("repeat it step by step:")
+        paper.paragraph(f"repeat it step by step{self.steps()}:")
         for command in self.commands:
             paper.line(f"  {command}")
+
+    def fed(self) -> str:
+        """Return what is fed, as Python: a dictionary by the names of the inputs."""
+        pairs = ", ".join(f'"{name}": …' for name in self.inputs)
+        return f"{{{pairs}}}"
+
+    def steps(self) -> str:
+        """Say what the commands that repeat it leave out."""
+        file = self.taken.file
+        text = f" ({self.model} is {file}, and how to open it"
+        tries = any(" --scheme " in command for command in self.commands)
+        return f"{text}{'; quantize without --scheme tries all again' if tries else ''})"
+
+    def unsteady(self) -> str:
+        """Say in which measurements the machine was not steady."""
+        parts = dict.fromkeys(text.partition(":")[0] for text in self.measurement)
+        return f"{UNSTEADY} (while measuring: {', '.join(parts)})"
 
     def spent(self) -> str:
         """Say how long it took, stage by stage, and what was there already."""

@@ -31,6 +31,8 @@ class Request:
     metrics: tuple[str, ...] = ()
     max_drop: float = 0.01
     """How much of the first metric quantization may cost, in its own unit."""
+    check_portability: bool = False
+    """Compute what x86 without VNNI makes of the quantized models."""
     measure: bool = True
     again: bool = False
     """Measure again what was measured in the folder before; the rest is kept."""

@@ -14,9 +14,9 @@ from onnxopt.comparison import run as comparison
 from onnxopt.deployer.choice import best_of, left_behind
 from onnxopt.deployer.clock import Clock
 from onnxopt.deployer.commands import Commands
-from onnxopt.deployer.exactness import compared, limits_of
+from onnxopt.deployer.exactness import EXACT, Rests, compared, limits_of
 from onnxopt.deployer.exported import exported, key_of
-from onnxopt.deployer.folder import left_over, replaced, save, write
+from onnxopt.deployer.folder import inputs_of, left_over, replaced, save, write
 from onnxopt.deployer.held import Held, check
 from onnxopt.deployer.quantized import quantized
 from onnxopt.deployer.report import (
@@ -40,6 +40,7 @@ from onnxopt.deployer.stages import (
 from onnxopt.deployer.timing import LATER, with_times
 from onnxopt.deployer.ways import UNCONFIRMED, confirmed
 from onnxopt.deployer.words import (
+    SATURATES,
     UNSCORED,
     as_shipped,
     at_stage,
@@ -128,6 +129,7 @@ class _Deployment:
             chosen=chosen,
             why=why,
             candidates=tuple(candidates),
+            inputs=inputs_of(self._files[chosen]),
             session=session,
             session_why=session_why,
             ways=ways,
@@ -255,13 +257,14 @@ class _Deployment:
             measure=asked.measure,
             budget_s=asked.budget_s,
             accuracy=budget,
+            check_portability=asked.check_portability,
             skip_passes=asked.skip_passes,
             state=self._at("quantize.search"),
             seed=asked.seed,
             progress=self._part("quantizing", 0.2, 0.6),
         )
         try:
-            more = (asked.measure, asked.skip_passes)
+            more = (asked.measure, asked.skip_passes, asked.check_portability)
             key = self._key("quantize", *more, *self._metric(), *self._effort())
             keeps = operator.itemgetter("told")
             found = self._stages.do(
@@ -282,13 +285,15 @@ class _Deployment:
             self._warnings += undecided(found["undecided"])
             return
         self._files[QUANTIZED], self._quantized = path, found
-        self._of[QUANTIZED] = found["notes"]
+        asks = found["integers"] and not asked.check_portability and asked.target == "cpu"
+        self._of[QUANTIZED] = [*found["notes"], *([SATURATES] if asks else [])]
         self._target_of[QUANTIZED] = found["runs_with"] or asked.target
         words: list[object] = ["--scheme", found["scheme"]] if found["scheme"] else []
         words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
         if budget is not None:
             words += ["--max-drop", asked.max_drop]
             words += ["--metric", asked.metrics[0]] if asked.metrics else []
+        words += ["--check-portability"] if asked.check_portability else []
         words += ["--budget", f"{asked.budget_s:g}"] if asked.measure else ["--no-measure"]
         self._commands.add("quantize", source, "-o", path, *words, "--target", asked.target)
 
@@ -336,25 +341,29 @@ class _Deployment:
             self._request.metrics,
             limits,
             (self._runs_on, target) if here else ("cpu", "cpu"),
-            held_back=label == QUANTIZED,
+            held_back=label == QUANTIZED and self._quantized["calibrated"],
         )
 
     def _compared(self, label: str, least_db: float | None) -> Result:
         request, plain, held = self._request, label == OPTIMIZED, self._held()
         scored = not plain and held.budget(request.max_drop) is not None
+        rests = EXACT if plain else self._rests(held)
         here = self._runs_on == request.target
         asked = comparison.Request(
             first=self._files[self._first],
             second=self._files[label],
             provider=self._runs_on,
             against_provider=self._target_of.get(label) if here else None,
-            samples=self._samples if plain else held.judged(),
+            samples=self._samples if plain else held.judged(calibrated=rests.calibrated),
             metrics=request.metrics,
             limits=limits_of(least_db, request.max_drop if scored else None),
             seed=request.seed,
         )
-        layers = 0 if plain else self._quantized["layers"]
-        return compared(asked, seen=held.single, layers=layers)
+        return compared(asked, rests)
+
+    def _rests(self, held: Held) -> Rests:
+        found = self._quantized
+        return Rests(calibrated=found["calibrated"], single=held.single, layers=found["layers"])
 
     def _measured(self, clock: Clock, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:
@@ -365,4 +374,4 @@ class _Deployment:
         found = clock.timed("candidates", files, named, (0.7, 0.85))
         clock.repeat(files.values(), named.values())
         self._notes += at_stage("candidates", found["notes"])
-        return with_times(candidates, found["rows"])
+        return with_times(candidates, found)

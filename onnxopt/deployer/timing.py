@@ -48,6 +48,7 @@ def kept(found: BenchReport) -> Result:
     """Return a measurement as plain data; the first of its rows is the baseline."""
     return {
         "rows": {row.label: _row(row, found.rows[0].median) for row in found.rows},
+        "noise": _span(found.rows[0].noise),
         "unsteady": list(found.warnings),
         "others": found.quiet.others,
         "notes": [text for text in found.notes if not text.startswith("took ")],
@@ -62,6 +63,7 @@ def _row(row: Row, baseline: Estimate | None) -> Result:
         "beside_s": None if row.baseline is None or beside is None else beside.value,
         "ratio": _span(row.ratio),
         "chosen_for": None if first is None else _span(first.ratio),
+        "second": None if first is None else _span(first.second),
         "open_s": row.open_s,
         "peak_bytes": row.peak_bytes,
         "outcome": row.outcome,
@@ -85,8 +87,9 @@ def told(found: Result) -> bool:
     return "faster" in outcomes or "unknown" not in outcomes
 
 
-def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> list[Candidate]:
-    """Return the candidates with what was measured of them."""
+def with_times(candidates: Sequence[Candidate], measured: Result) -> list[Candidate]:
+    """Return the candidates with what was measured of them, the first with its noise floor."""
+    rows: Mapping[str, Result] = measured["rows"]
     found = []
     for each in candidates:
         row = rows.get(each.label)
@@ -97,6 +100,7 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
                 beside_s=row["beside_s"],
                 ratio=span_of(row["ratio"]),
                 chosen_for=span_of(row["chosen_for"]),
+                second=span_of(row["second"]),
                 open_s=row["open_s"],
                 peak_bytes=row["peak_bytes"],
                 outcome=row["outcome"],
@@ -104,4 +108,5 @@ def with_times(candidates: Sequence[Candidate], rows: Mapping[str, Result]) -> l
                 refused=each.refused or row["refused"],
             )
         found.append(each)
+    found[0] = dataclasses.replace(found[0], noise=span_of(measured["noise"]))
     return found

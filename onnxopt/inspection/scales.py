@@ -61,8 +61,10 @@ def input_at(node: ir.Node, at: int) -> ir.Value | None:
 
 
 def _granularity(node: ir.Node, scales: ir.Value | None) -> str:
+    if node.op_type in ("ConvInteger", "MatMulInteger"):
+        scales = _applied(node)
     if scales is None:
-        return "per tensor" if node.op_type in ("ConvInteger", "MatMulInteger") else ""
+        return ""
     shape = graph.static(scales)
     if shape is None:
         return ""
@@ -74,6 +76,28 @@ def _granularity(node: ir.Node, scales: ir.Value | None) -> str:
     dequantizer = node.op_type == "DequantizeLinear"
     axis = graph.attr_int(node, "axis", 1) if dequantizer else 0 if "Conv" in node.op_type else 1
     return f"per axis {axis}"
+
+
+def _applied(node: ir.Node) -> ir.Value | None:
+    """Return the weight's scale, by which the sums of an integer product are multiplied later.
+
+    It stands in one constant, or in one that is multiplied by the other operand's scale first.
+    """
+    for cast in _readers(node, "Cast"):
+        for product in _readers(cast, "Mul"):
+            factors = [value for value in product.inputs if value is not cast.outputs[0]]
+            for value in factors:
+                maker = None if value is None else value.producer()
+                if maker is not None and maker.op_type == "Mul":
+                    factors += maker.inputs
+            held = [value for value in factors if value is not None and graph.tensor(value)]
+            if held:
+                return held[0]
+    return None
+
+
+def _readers(node: ir.Node, op_type: str) -> list[ir.Node]:
+    return [use.node for use in node.outputs[0].uses() if use.node.op_type == op_type]
 
 
 def _symmetric(dtype: str, zeros: ir.Value | None) -> bool | None:

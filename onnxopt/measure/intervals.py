@@ -85,8 +85,8 @@ def estimate(*ratios: Sequence[Sequence[float]], looks: bool = False) -> Estimat
 def holding(*found: Estimate) -> Estimate:
     """Return the mean of several measurements of one thing, with an interval that holds theirs.
 
-    Measurements minutes apart differ by more than processes of one measurement do, so an interval of
-    the mean would be too narrow, and the narrower of two measurements is not the truer one.
+    Measurements minutes apart differ by more than processes of one measurement do, so an interval
+    of the mean would be too narrow, and the narrower of two measurements is not the truer one.
     """
     value = sum(each.value for each in found) / len(found)
     return Estimate(value, min(each.low for each in found), max(each.high for each in found))

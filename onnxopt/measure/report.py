@@ -97,8 +97,8 @@ class Row:
             return ""
         first, second = self.chosen.ratio, self.chosen.second
         said = (
-            f"measured twice, as the best of several: {first.value:.3f}, then {second.value:.3f} by "
-            "itself; the interval holds both"
+            f"measured twice, as the best of several: {first.value:.3f}, then {second.value:.3f} "
+            "by itself; the interval holds both"
         )
         if self.median is not None and self.chosen.beside is not None:
             medians = (time_text(each.value) for each in (self.median, self.chosen.beside))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from onnxopt.comparison.metrics import Kind
 from onnxopt.quantizer.attempt import (
     Attempt,
     Outcome,
@@ -73,6 +74,7 @@ class Budgeted:
         least = expected_db(len(built.layers), self.attempt.scheme.bits)
         tried = self.attempt.judged(built, self.attempt.loss(built), least)
         tried.metric, tried.drop, tried.refused = judge.metric.name, memory.drop(out), None
+        tried.share = judge.metric.kind is Kind.SHARE
         return Outcome(built=built, once=ready.once, skip=skip), tried
 
     def _search(self, ready: Ready, memory: Memory, timing: Timing | None) -> None:

@@ -60,8 +60,13 @@ class Portability:
             agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
         return (
             f"{scheme}: on x86 without VNNI {self.sqnr_db:.1f} dB instead of {sqnr_db:.1f} dB"
-            f"{agrees}; it saturates in {shown}; int8-portable does not"
+            f"{agrees}; it saturates in {shown}; {_portable(scheme)} does not"
         )
+
+
+def _portable(scheme: str) -> str:
+    """Return the scheme of the same kind that saturates on no processor."""
+    return "int8-dynamic-portable" if scheme.startswith("int8-dynamic") else "int8-portable"
 
 
 NAMED = 8
@@ -99,6 +104,8 @@ class Tried:
     """What a budget was set on."""
     drop: float | None = None
     """How far it has fallen on the samples held back."""
+    share: bool = False
+    """Whether the metric is a share, from 0 to 1."""
     interrupted: bool = False
     """The search was cut short; this is the best until then."""
     sensitivity: list[Sensitivity] = dataclasses.field(default_factory=list)
@@ -155,6 +162,15 @@ class Tried:
             kept = _some(self.slower[:NAMED], len(self.slower))
             yield f"{self.scheme}: nodes that stay in float, where they are faster: {kept}"
 
+    def fall(self) -> str:
+        """Say how far the metric of a budget has fallen; nothing without one."""
+        if self.drop is None:
+            return ""
+        if not self.drop:
+            return f"{self.metric} stays as it is"
+        by = f"{100 * abs(self.drop):.3g} points" if self.share else f"{abs(self.drop):.4g}"
+        return f"{self.metric} gets {'worse' if self.drop > 0 else 'better'} by {by}"
+
     def remarks(self) -> Iterator[str]:
         """Yield what is to be said of it beside its figures."""
         yield from self.kept()
@@ -162,7 +178,7 @@ class Tried:
             shown = [f"{name} ({db:.1f} dB)" for name, db in list(self.loudest.items())[:NAMED]]
             yield f"{self.scheme}: what costs most alone: {_some(shown, len(self.loudest))}"
         if self.drop is not None:
-            yield f"{self.scheme}: {self.metric} falls by {self.drop:.4g}"
+            yield f"{self.scheme}: {self.fall()}"
         if self.confirmed is False:
             yield f"{self.scheme}: other layers ran on integers than was foretold"
         if self.portability is not None and self.sqnr_db is not None:
@@ -187,6 +203,8 @@ class QuantizeReport:
     tried: list[Tried]
     calibrated_on: int
     compared_on: int
+    scored_on: int
+    """Samples that a metric was taken from, where a budget on one was set."""
     warnings: list[str]
     unsteady: list[str]
     """What the measurement says of the machine: it makes intervals wide, not results wrong."""
@@ -201,7 +219,12 @@ class QuantizeReport:
         """Say how many samples it rests on, and what latency is a share of."""
         if not self.compared_on:
             return "nothing was compared"
-        samples = f"samples: {self.calibrated_on} to calibrate, {self.compared_on} to compare"
+        uses = (
+            (self.calibrated_on, "to calibrate"),
+            (self.compared_on, "to compare"),
+            (self.scored_on, "to score"),
+        )
+        samples = f"samples: {', '.join(f'{count} {use}' for count, use in uses if count)}"
         timed = any(row.latency is not None for row in self.tried)
         return samples + ("; latency is a share of that of the model given" if timed else "")
 

@@ -111,8 +111,9 @@ class _Quantization:
             chosen=chosen,
             why=why,
             tried=self._tried,
-            calibrated_on=split.fitted,
+            calibrated_on=split.fitted if self._calibrates() else 0,
             compared_on=len(held),
+            scored_on=0 if judge is None else split.count - (0 if split.single else split.fitted),
             warnings=self._warnings,
             unsteady=self._unsteady,
             notes=self._notes,
@@ -198,11 +199,14 @@ class _Quantization:
         self._scored = split.compared().fingerprint()
         return Judge(budget, session, split.compared(), self._runner.open)
 
+    def _calibrates(self) -> bool:
+        return any(scheme.calibrates for scheme in self._schemes)
+
     def _interrupted(self) -> bool:
         return any(row.interrupted for row in self._tried)
 
     def _warn(self, split: Split, *, compared: bool) -> None:
-        ranges = any(scheme.calibrates for scheme in self._schemes)
+        ranges = self._calibrates()
         uses = [n for n, used in (("ranges", ranges), ("the comparison", compared)) if used]
         if self._request.samples is None and uses:
             self._warnings.append(

@@ -83,6 +83,13 @@ SCHEMES = {
             about="matrix products on integers, with scales found in every run",
         ),
         Scheme(
+            name="int8-dynamic-portable",
+            pipeline="quantize/dynamic{weight-bits=7}",
+            opset=13,
+            bits=7,
+            about="int8-dynamic with weights of 7 bits, which saturate on no processor",
+        ),
+        Scheme(
             name="int8-weights",
             pipeline="quantize/weights",
             opset=13,

@@ -216,11 +216,18 @@ def _clock(files: dict[str, Path], *_: object) -> dict[str, Any]:
             "verdict": "faster by 20 %" if at else "",
             "beside_s": 1e-3 if at else None,
             "chosen_for": None,
+            "second": None,
             "open_s": 1e-2,
             "peak_bytes": 1 << 20,
             "refused": None,
         }
-    return {"rows": rows, "unsteady": ["took 31 s"], "others": 0.3, "notes": ["on made-up inputs"]}
+    return {
+        "rows": rows,
+        "noise": [1.0, 0.99, 1.01],
+        "unsteady": ["took 31 s"],
+        "others": 0.3,
+        "notes": ["on made-up inputs"],
+    }
 
 
 def test_measured_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

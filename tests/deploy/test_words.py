@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from onnxopt.deployer.report import Candidate, Opening
+import onnxopt
+from onnxopt.deployer.choice import left_behind
+from onnxopt.deployer.exactness import Rests
+from onnxopt.deployer.held import Held
+from onnxopt.deployer.report import Candidate, DeployReport, Opening
 from onnxopt.deployer.ways import confirmed, plain_code
 from onnxopt.deployer.words import over_budget, undecided
+from onnxopt.samples import Samples
 from tests.source import ROOT
 
 DIGITS = ROOT / "examples" / "digits.onnx"
@@ -22,6 +27,77 @@ def test_the_code_for_the_runtime_alone_opens_it(text: str) -> None:
     assert found["session"].get_inputs()[0].name == "image"
     assert found["options"].intra_op_num_threads == (1 if "threads" in text else 0)
     assert plain_code(str(DIGITS), "cpu{arena=false}") == ""
+
+
+def test_a_table_says_how_it_was_measured() -> None:
+    given = Candidate(
+        label="given", file="a.onnx", nodes=1, weight_bytes=1, noise=(1.0, 0.97, 1.02)
+    )
+    best = dataclasses.replace(
+        given,
+        label="quantized",
+        noise=None,
+        ratio=(0.53, 0.48, 0.58),
+        chosen_for=(0.55, 0.5, 0.58),
+        second=(0.51, 0.48, 0.54),
+    )
+    report = made_of(given, best)
+    said = report.legend()
+    assert "quantized one was measured twice: 0.550 with the others, 0.510 by itself" in said
+    assert "given one beside itself reads 0.970 to 1.020" in said
+    assert 'run({"ids": …, "mask": …})' in str(report)
+    assert "(while measuring: candidates)" in " ".join(str(report).split())
+    assert "measured twice" not in made_of(given).legend()
+    other = dataclasses.replace(best, label="optimized")
+    (text,) = left_behind([given, best, other], "optimized", measured=True)
+    assert text.endswith("the optimized one: 0.530 beside 0.550 of the given one's time")
+
+
+def made_of(*candidates: Candidate) -> DeployReport:
+    return DeployReport(
+        source="a.onnx",
+        target="cpu",
+        model="out/model.onnx",
+        chosen=candidates[-1].label,
+        why="faster",
+        candidates=candidates,
+        inputs=("ids", "mask"),
+        session="cpu",
+        session_why="the default",
+        ways=(),
+        shipped=(),
+        export={},
+        not_taken=(),
+        commands=("onnxopt quantize a.onnx --scheme int8",),
+        warnings=(),
+        measurement=("candidates: block medians vary by more than 20 %: given",),
+        notes=[],
+        stages={},
+        host="a machine",
+        seconds=1.0,
+    )
+
+
+def test_what_was_not_calibrated_is_scored_on_all() -> None:
+    samples = Samples.from_path(
+        ROOT / "examples" / "digits_samples", onnxopt.load(DIGITS).graph.inputs
+    )
+    held = Held(samples, DIGITS, (), 0)
+    every, back = (held.judged(calibrated=each) for each in (False, True))
+    assert every is not None
+    assert back is not None
+    count = sum(1 for _ in every.labelled())
+    assert count == samples.count
+    assert sum(1 for _ in back.labelled()) == len(range(1, count, 4))
+    texts = [
+        Rests(calibrated=c, single=s, layers=1).samples
+        for c, s in ((False, False), (True, False), (True, True))
+    ]
+    assert texts == [
+        "(nothing was calibrated)",
+        "that calibration did not see",
+        "that calibration saw too",
+    ]
 
 
 def test_what_was_not_decided_is_a_warning() -> None:
@@ -43,4 +119,4 @@ def test_measurements_beyond_the_budget_are_told_by_name() -> None:
     stages = {"quantize": 40.0, "candidates": None, "ways to open": 21.0, "optimize": 99.0}
     (text,) = over_budget(stages, 20.0)
     assert "quantize 40 s;" in text
-    assert over_budget({"quantize": 25.0}, 20.0) == []
+    assert over_budget({"quantize": 21.0}, 20.0) == []

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime.quantization as peer
 import pytest
 
+from onnxopt import graph, quantizer
 from onnxopt.costs import Costs
 from onnxopt.inspection.coverage import Coverage, coverage
 from onnxopt.io import load
@@ -89,6 +91,27 @@ def test_static_qdq(network: Path, per_channel: bool) -> None:
     grain = {"symmetric int8 per axis 0", "symmetric int8 per axis 1"}
     assert schemes == (grain if per_channel else {"symmetric int8 per tensor"})
     assert found.between == 2  # the pool and Flatten
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_grain_of_dynamic_products(per_channel: bool) -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([4, 8]))
+    weight = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+    held = graph.constant(ir.tensor(weight), "w")
+    product = ir.node("MatMul", [x, held], outputs=[ir.Value(name="y")])
+    home = ir.Graph(
+        [x], product.outputs, nodes=[product], initializers=[held], opset_imports={"": 20}
+    )
+    given = ir.Model(home, ir_version=10)
+    made, _ = quantizer.run(
+        given,
+        quantizer.Request(
+            scheme=f"quantize/dynamic{{per-channel={str(per_channel).lower()}}}", measure=False
+        ),
+    )
+    (row,) = coverage(Costs.of(made).rows).schemes
+    grain = "per axis 1" if per_channel else "per tensor"
+    assert (row.how, str(row.weights)) == ("dynamic", f"symmetric int8 {grain}")
 
 
 def test_static_integer_operators(network: Path) -> None:
