@@ -39,6 +39,31 @@ def quantization(said: dict[str, Any]) -> Lines:
     return lines
 
 
+def pairs(said: dict[str, Any]) -> Lines:
+    """Return the time of the default's file over each accurate file of ONNX Runtime's, in pairs."""
+    lines = [
+        "Time of the file of `onnxopt quantize` over that of each file of ONNX Runtime's tools "
+        "that keeps its metric, side by side, with 95 % intervals: below 1 onnxopt's is faster. "
+        "Bold is what is measurably faster than onnxopt's, twice.",
+        "",
+        "| model | beside | 1 thread | 2 | 1, batch 8 | 2, batch 8 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, settings in said["models"].items():
+        rivals = dict.fromkeys(w for found in settings.values() for w in found if w != "error")
+        for which in rivals:
+            cells = [_pair(settings.get(setting, {}).get(which)) for setting in SETTINGS]
+            lines.append(f"| {name} | {which} | {' | '.join(cells)} |")
+    return lines
+
+
+def _pair(found: dict[str, Any] | None) -> str:
+    if found is None or "ratio" not in found:
+        return "-"
+    text = f"{found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+    return f"**{text}**" if found["behind"] else text
+
+
 def openvino(said: dict[str, Any]) -> Lines:
     """Return metric and speed of every variant in OpenVINO, a line a model."""
     names = list(dict.fromkeys(which for rows in said["models"].values() for which in rows))

@@ -232,6 +232,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "pruning_peers": ("Pruning by onnxsim and by Torch-Pruning", [pruning_summary.peers]),
     "composition": ("Pruning and quantizing", [pruning_summary.composition]),
     "quantization": ("Quantizing, for ONNX Runtime", [quantized.quantization]),
+    "quantization_pairs": ("Quantizing, beside ONNX Runtime's own files", [quantized.pairs]),
     "with_openvino": ("Quantizing, for OpenVINO", [quantized.openvino]),
     "few_bits": ("Few bits, weight by weight", [quantized.few_bits]),
     "recovery": ("Few bits, with and without recovery", [quantized.recovery]),
