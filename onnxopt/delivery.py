@@ -94,6 +94,7 @@ def deploy(
     outputs: Sequence[str] = (),
     target: str = "cpu",
     quantize: bool = True,
+    scheme: str | None = None,
     metrics: Sequence[str] = (),
     max_drop: float = 0.01,
     check_portability: bool = False,
@@ -106,14 +107,14 @@ def deploy(
     """Bring a model to a file that is measured, compared and ready to run.
 
     ``thing``, ``inputs``, ``dynamic`` and ``outputs`` are those of ``export``. The model is
-    exported, optimized and, where there are ``samples``, quantized. Each result is compared with
-    the exported model on the samples and measured beside it, and the fastest that keeps the outputs
-    is taken: the exported model itself where nothing gains. ``max_drop`` is how much of the first
-    of the ``metrics`` quantization may cost, in its own unit; without names, those that suit the
-    samples' labels. ``check_portability`` computes what processors without VNNI make of the
-    quantized model. ``budget`` is in seconds for each measurement: in quantizing, of the
-    candidates, of ways to open a session, of the file as it ships; five processes a model are
-    started in any case.
+    exported, optimized and, where there are ``samples``, quantized, by a ``scheme`` or by the best
+    of several. Each result is compared with the exported model on the samples and measured beside
+    it, and the fastest that keeps the outputs is taken: the exported model itself where nothing
+    gains. ``max_drop`` is how much of the first of the ``metrics`` quantization may cost, in its
+    own unit; without names, those that suit the samples' labels. ``check_portability`` computes
+    what processors without VNNI make of the quantized model. ``budget`` is in seconds for each
+    measurement: in quantizing, of the candidates, of ways to open a session, of the file as it
+    ships; five processes a model are started in any case.
 
     ``again`` measures anew what was measured in the folder before. ``skip_passes`` names passes to
     leave out.
@@ -132,6 +133,7 @@ def deploy(
         outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs),
         target=target,
         quantize=quantize,
+        scheme=scheme,
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
         max_drop=max_drop,
         check_portability=check_portability,

@@ -108,8 +108,8 @@ def raised(before: int, now: int, option: str) -> str:
     opens = f"; ONNX Runtime opens it from {release} on" if release else ""
     way = f"; for older ones: {option} raise-opset {option} attention" if option else ""
     return (
-        f"the operator set was raised from {before} to {now}, for operators of this runtime"
-        f"{opens}{way}"
+        f"the operator set was raised from {before} to {now}, where one operator stands for what "
+        f"took several{opens}{way}"
     )
 
 

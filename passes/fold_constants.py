@@ -47,11 +47,12 @@ class FoldConstants(Pass):
     def run(self, model: ir.Model, context: Context) -> int:
         """Turn Constant nodes into initializers, then fold in every graph outside of functions."""
         changes = 0
-        for home in graph.nested(model.graph):
+        homes = list(graph.nested(model.graph))
+        for home in homes:
             changes += _lift(home, context)
             changes += _known(home, context)
         choice = _Choice(model, context, self.max_growth, stated=self.stated)
-        for home in graph.nested(model.graph):
+        for home in homes:
             choice.look(home)
         computed = _compute(choice.nodes, model, context)
         return changes + _replace(computed)
@@ -151,6 +152,8 @@ def _broadcast(node: ir.Node, operands: list[_Extent]) -> tuple[int, ...] | None
     known = node.op_type in ops.ELEMENTWISE or node.op_type in ops.BROADCAST
     if node.domain or not known or None in shapes:
         return None
+    if len(set(shapes)) == 1:
+        return shapes[0]
     try:
         return np.broadcast_shapes(*(shape for shape in shapes if shape is not None))
     except ValueError:
@@ -176,10 +179,12 @@ def _known(home: ir.Graph, context: Context) -> int:
     """Replace values that symbolic shape inference proves constant, whatever they come from."""
     changes = 0
     for node in list(home):
-        if not ops.pure(node) or len(node.outputs) != 1 or node.op_type == "Constant":
+        if len(node.outputs) != 1 or node.outputs[0].dtype not in ops.INDEX_TYPES:
             continue
         old = node.outputs[0]
-        if old.is_graph_output() or old.dtype not in ops.INDEX_TYPES or not old.uses():
+        if not ops.pure(node) or node.op_type == "Constant":
+            continue
+        if old.is_graph_output() or not old.uses():
             continue
         found = known_value(old)
         if found is not None and context.gate.permit("fold-constants", old.name or ""):

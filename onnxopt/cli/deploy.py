@@ -34,6 +34,10 @@ _Inputs = Annotated[
         "may be given again.",
     ),
 ]
+_Scheme = Annotated[
+    str | None,
+    typer.Option(help="A scheme to quantize by, as of 'onnxopt quantize'; by default several."),
+]
 _Metrics = Annotated[
     list[str] | None,
     typer.Option(help="top1, perplexity, 'module:function', …; may be given again."),
@@ -66,6 +70,7 @@ def deploy(
     quantize: Annotated[
         bool, typer.Option(help="Try quantization, and take it where it pays.")
     ] = True,
+    scheme: _Scheme = None,
     metric: _Metrics = None,
     max_drop: _MaxDrop = 0.01,
     check_portability: CheckPortability = False,
@@ -99,6 +104,7 @@ def deploy(
             inputs=tuple(inputs) if inputs else None,
             target=target,
             quantize=quantize,
+            scheme=scheme,
             metrics=tuple(metric or ()),
             max_drop=max_drop,
             check_portability=check_portability,

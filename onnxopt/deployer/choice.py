@@ -41,7 +41,8 @@ def _surely(best: Candidate, optimized: Candidate) -> bool:
 
 
 def _why(best: Candidate, first: str, bound: str) -> str:
-    text = f"{best.verdict} than the {first} one"
+    times = "" if best.ratio is None else f" ({1 / best.ratio[0]:.2f} times as fast)"
+    text = f"{best.verdict} than the {first} one{times}"
     if best.label != QUANTIZED:
         return f"{text}, and it computes the same"
     return f"{text}, and within its bound where it was compared: {bound}" if bound else text

@@ -5,11 +5,22 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from onnxopt.deployer.request import Request
 from onnxopt.exporter import ExportReport
 from onnxopt.samples import Samples
 
 _UNNAMED = "the samples came from Python: add --samples and their folder to the commands below"
+
+
+class Made(NamedTuple):
+    """How a model was quantized."""
+
+    scheme: str
+    """What makes it again; nothing where only trying all does."""
+    bounded: bool
+    """Whether it was held to a drop of a metric."""
 
 
 class Commands:
@@ -30,6 +41,7 @@ class Commands:
         targets: Sequence[str],
         *,
         held_back: bool,
+        optimization: str,
     ) -> None:
         """Keep the command that holds one file against another, on these ``targets``."""
         words: list[object] = list(files)
@@ -40,6 +52,7 @@ class Commands:
         first, second = targets
         words += ["--provider", first] if first != "cpu" else []
         words += ["--against-provider", second] if second != first else []
+        words += ["--optimization", optimization] if optimization != "off" else []
         self.add("compare", *words, *(["--held-back"] if held_back else []))
 
     def bench(self, files: Sequence[Path], targets: Sequence[str], budget_s: float) -> None:
@@ -49,9 +62,40 @@ class Commands:
             words += ["--provider", text]
         self.add("bench", *words, "--budget", f"{budget_s:g}s")
 
+    def quantize(self, source: Path, path: Path, asked: Request, found: Made) -> None:
+        """Keep the command that quantizes a file as it was ``found`` best."""
+        words: list[object] = ["--scheme", found.scheme] if found.scheme else []
+        words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
+        if found.bounded:
+            words += ["--max-drop", asked.max_drop]
+            words += ["--metric", asked.metrics[0]] if asked.metrics else []
+        words += ["--check-portability"] if asked.check_portability else []
+        words += ["--budget", f"{asked.budget_s:g}"] if asked.measure else ["--no-measure"]
+        self.add("quantize", source, "-o", path, *words, "--target", asked.target)
+
     def add(self, command: str, *words: object) -> None:
         """Keep a command of onnxopt."""
         self.lines.append(shlex.join(map(str, ("onnxopt", command, *words, *self.more))))
+
+
+def deploy_command(thing: object, asked: Request) -> str:
+    """Return what deploys a model again; nothing where the model or the samples are Python's."""
+    if not isinstance(thing, str | Path) or isinstance(asked.samples, Samples):
+        return ""
+    usual = Request(folder=asked.folder)
+    words: list[object] = ["onnxopt", "deploy", thing, "-o", asked.folder]
+    words += ["--samples", asked.samples] if asked.samples is not None else []
+    words += [word for text in asked.inputs or () for word in ("--input", text)]
+    words += [word for name in asked.metrics for word in ("--metric", name)]
+    words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
+    for name in ("target", "scheme", "max_drop", "budget_s", "seed"):
+        value = getattr(asked, name)
+        if value != getattr(usual, name):
+            words += [f"--{name.removesuffix('_s').replace('_', '-')}", value]
+    words += ["--no-quantize"] if not asked.quantize else []
+    words += ["--check-portability"] if asked.check_portability else []
+    words += ["--no-measure"] if not asked.measure else []
+    return shlex.join(map(str, words))
 
 
 def export_command(

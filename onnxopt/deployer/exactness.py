@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import NamedTuple
 
+from onnxopt import catalogue
 from onnxopt.comparison.metrics import Kind
 from onnxopt.comparison.report import CompareReport, Limits, Output
 from onnxopt.comparison.run import Request, compare
@@ -13,6 +14,11 @@ from onnxopt.comparison.scores import Change
 from onnxopt.comparison.words import change_text
 from onnxopt.deployer.stages import Result
 from onnxopt.split import CALIBRATING
+
+
+def in_use(target: str) -> str:
+    """Return how far the runtime optimizes a model that is held to a bound: as in use."""
+    return "all" if hasattr(catalogue.backend(target), "optimization") else "off"
 
 
 def limits_of(least_db: float | None, max_drop: float | None) -> Limits:
@@ -39,9 +45,10 @@ class Rests(NamedTuple):
     @property
     def samples(self) -> str:
         """Say what the samples are that it is scored on."""
+        run = ", run as in use"
         if not self.calibrated:
-            return "(nothing was calibrated)"
-        return f"that calibration {'saw too' if self.single else 'did not see'}"
+            return f"(nothing was calibrated){run}"
+        return f"that calibration {'saw too' if self.single else 'did not see'}{run}"
 
 
 EXACT = Rests(calibrated=False, single=False, layers=0)

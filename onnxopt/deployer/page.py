@@ -39,9 +39,7 @@ def page_of(report: DeployReport) -> Page:
     for each in report.candidates[1:]:
         _exact(page, each)
     _changes(page, report)
-    page.heading("Repeat it").text(f"Step by step{report.steps()}:").code(
-        "\n".join(report.commands)
-    )
+    page.heading("Repeat it").text(f"Step by step{report.steps()}:").code("\n".join(report.lines()))
     for note in report.notes:
         page.say("note", note)
     if report.measurement:
@@ -62,9 +60,11 @@ def _tiles(report: DeployReport) -> list[tuple[str, str, str]]:
     if ratio is not None and best.outcome != "unknown":
         tiles.append(("latency", f"{ratio[0]:.2f}", f"of the {first.label} model's"))
     for metric in best.metrics[:1]:
-        tiles.append((metric.name, metric.ends()[1], f"was {metric.ends()[0]}"))
+        tiles.append(
+            (metric.name, metric.ends()[1], f"was {metric.ends()[0]}, on {metric.examples:,}")
+        )
     tiles.append(
-        ("weights", bytes_text(best.weight_bytes), f"were {bytes_text(first.weight_bytes)}")
+        ("file", bytes_text(report.file_bytes[1]), f"was {bytes_text(report.file_bytes[0])}")
     )
     if best.label != QUANTIZED:
         tiles.append(("nodes", str(best.nodes), f"were {first.nodes}"))

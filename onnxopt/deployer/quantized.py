@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,8 +90,11 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     if share is not None:
         text += f", {100 * share:.0f} % of the multiply-adds with weights on integers"
         calibrated = _calibrated(taken)
-        text += f"; {report.calibrated_on} samples to calibrate" if calibrated else ""
-    yield text
+        if calibrated:
+            method = re.search(r"quantize/calibrate\{method=([\w-]+)", report.pipeline)
+            by = f" by {method[1]}" if method else ""
+            text += f"; ranges{by} on {report.calibrated_on:,} samples"
+    yield f"{text}; no layer went back to float" if not taken.in_float else text
     yield from taken.kept()
     if taken.portability is not None and taken.sqnr_db is not None:
         yield taken.portability.line(taken.scheme, taken.sqnr_db, taken.agreement)
@@ -112,6 +116,15 @@ def _ratio(latency: Estimate) -> str:
     return span_text((latency.value, latency.low, latency.high))
 
 
+_FARES = {
+    "faster": "faster than the given one, but not the fastest",
+    "same": "no faster than the given one",
+    "slower": "slower than the given one",
+    "unknown": "undecided beside the given one",
+}
+"""What an outcome says of a scheme that was not taken."""
+
+
 def _left(report: QuantizeReport) -> Iterator[str]:
     """Say of each scheme that was tried and not taken why it was not."""
     nothing = report.chosen in (FLOAT, GIVEN)
@@ -121,10 +134,9 @@ def _left(report: QuantizeReport) -> Iterator[str]:
             continue
         why = row.refused or row.verdict.replace(BUSY, TOO_BUSY)
         if not row.refused and row.latency is not None:
-            why = f"{_ratio(row.latency)} of the given one's time"
+            why = f"{_FARES[row.outcome or 'unknown']}: {_ratio(row.latency)} of its time"
             if not nothing and taken is not None and taken.latency is not None:
-                why = f"{why}, {report.chosen} {_ratio(taken.latency)}"
-            why += "; undecided beside the given one" if row.outcome == "unknown" else ""
+                why = f"{why}, where {report.chosen} takes {_ratio(taken.latency)}"
             why += f"; {row.fall()}" if row.drop is not None else ""
         yield f"{row.scheme}: {why or f'{report.chosen} keeps the outputs and comes first'}"
     if nothing:

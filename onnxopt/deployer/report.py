@@ -168,8 +168,14 @@ class DeployReport:
     export: dict[str, Any]
     not_taken: tuple[str, ...]
     """What was tried and not taken, with the reason."""
+    command: str
+    """What does all of it again, where that is a line of a shell."""
     commands: tuple[str, ...]
     """What repeats it, step by step."""
+    hashes: dict[str, str]
+    """SHA-256 of the first file, by its label, and of the ``model`` to deploy, with their data."""
+    file_bytes: tuple[int, int]
+    """Bytes of both, with their data."""
     warnings: tuple[str, ...]
     measurement: tuple[str, ...]
     """How steady the machine was: it makes intervals wide, not results wrong."""
@@ -212,7 +218,7 @@ class DeployReport:
         """Say how to read the table; nothing where it has no figures that need it."""
         shown = (
             (_READING, any(each.ratio for each in self.candidates)),
-            (_NODES, any(each.nodes > 1.5 * self.candidates[0].nodes for each in self.candidates)),
+            (_NODES, any(each.nodes > self.candidates[0].nodes for each in self.candidates)),
             (_EXAMPLES, any(each.metrics for each in self.candidates)),
         )
         said = [text for text, needed in shown if needed]
@@ -230,7 +236,9 @@ class DeployReport:
 
     def render(self, paper: Paper) -> None:
         """Write the choice with its reason, the candidates, and how to use the file."""
-        paper.paragraph(f"{self.model} is the {self.taken.name} model: {self.why}")
+        was, now = map(bytes_text, self.file_bytes)
+        size = f"{now}, was {was}" if now != was else now
+        paper.paragraph(f"{self.model} ({size}) is the {self.taken.name} model: {self.why}")
         for warning in self.warnings:
             paper.paragraph(f"warning: {warning}")
         paper.line()
@@ -252,8 +260,12 @@ class DeployReport:
             paper.paragraph(f"note: {self.unsteady()}; report.json has what was seen")
         paper.paragraph(self.spent())
         paper.paragraph(f"repeat it step by step{self.steps()}:")
-        for command in self.commands:
+        for command in self.lines():
             paper.line(f"  {command}")
+
+    def lines(self) -> list[str]:
+        """Return the commands that repeat it, and the one that does all of it."""
+        return [*self.commands, *([f"{self.command}  # all of it"] if self.command else [])]
 
     def fed(self) -> str:
         """Return what is fed, as Python: a dictionary by the names of the inputs."""

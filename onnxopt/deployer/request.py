@@ -28,6 +28,8 @@ class Request:
     outputs: tuple[str, ...] = ()
     target: str = "cpu"
     quantize: bool = True
+    scheme: str | None = None
+    """A scheme of quantization, or a pipeline as text; None tries several."""
     metrics: tuple[str, ...] = ()
     max_drop: float = 0.01
     """How much of the first metric quantization may cost, in its own unit."""

@@ -13,8 +13,8 @@ from onnxopt import __version__, catalogue, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
 from onnxopt.deployer.choice import best_of, left_behind
 from onnxopt.deployer.clock import Clock
-from onnxopt.deployer.commands import Commands
-from onnxopt.deployer.exactness import EXACT, Rests, compared, limits_of
+from onnxopt.deployer.commands import Commands, Made, deploy_command
+from onnxopt.deployer.exactness import EXACT, Rests, compared, in_use, limits_of
 from onnxopt.deployer.exported import exported, key_of
 from onnxopt.deployer.folder import inputs_of, left_over, replaced, save, write
 from onnxopt.deployer.held import Held, check
@@ -33,6 +33,7 @@ from onnxopt.deployer.request import Request
 from onnxopt.deployer.stages import (
     Result,
     Stages,
+    file_bytes,
     file_hash,
     keep_apart,
     samples_hash,
@@ -40,7 +41,6 @@ from onnxopt.deployer.stages import (
 from onnxopt.deployer.timing import LATER, with_times
 from onnxopt.deployer.ways import UNCONFIRMED, confirmed
 from onnxopt.deployer.words import (
-    SATURATES,
     UNSCORED,
     as_shipped,
     at_stage,
@@ -48,6 +48,7 @@ from onnxopt.deployer.words import (
     disturbed,
     host_text,
     over_budget,
+    saturates,
     undecided,
 )
 from onnxopt.errors import BackendError, ModelError
@@ -136,7 +137,10 @@ class _Deployment:
             shipped=shipped,
             export=source,
             not_taken=tuple(self._not_taken),
+            command=deploy_command(self._thing, self._request),
             commands=tuple(self._commands.lines),
+            hashes={first[0]: file_hash(first[1]), "model": file_hash(model)},
+            file_bytes=(file_bytes(first[1]), file_bytes(model)),
             warnings=distinct(self._warnings),
             measurement=distinct(self._measurement),
             notes=[*distinct([*self._of.get(chosen, ()), *self._notes]), *self._commands.notes],
@@ -254,6 +258,7 @@ class _Deployment:
         request = quantizer.Request(
             target=asked.target,
             samples=self._samples,
+            scheme=asked.scheme,
             measure=asked.measure,
             budget_s=asked.budget_s,
             accuracy=budget,
@@ -264,7 +269,7 @@ class _Deployment:
             progress=self._part("quantizing", 0.2, 0.6),
         )
         try:
-            more = (asked.measure, asked.skip_passes, asked.check_portability)
+            more = (asked.scheme, asked.measure, asked.skip_passes, asked.check_portability)
             key = self._key("quantize", *more, *self._metric(), *self._effort())
             keeps = operator.itemgetter("told")
             found = self._stages.do(
@@ -285,17 +290,10 @@ class _Deployment:
             self._warnings += undecided(found["undecided"])
             return
         self._files[QUANTIZED], self._quantized = path, found
-        asks = found["integers"] and not asked.check_portability and asked.target == "cpu"
-        self._of[QUANTIZED] = [*found["notes"], *([SATURATES] if asks else [])]
+        self._of[QUANTIZED] = [*found["notes"], *saturates(asked, integers=found["integers"])]
         self._target_of[QUANTIZED] = found["runs_with"] or asked.target
-        words: list[object] = ["--scheme", found["scheme"]] if found["scheme"] else []
-        words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
-        if budget is not None:
-            words += ["--max-drop", asked.max_drop]
-            words += ["--metric", asked.metrics[0]] if asked.metrics else []
-        words += ["--check-portability"] if asked.check_portability else []
-        words += ["--budget", f"{asked.budget_s:g}"] if asked.measure else ["--no-measure"]
-        self._commands.add("quantize", source, "-o", path, *words, "--target", asked.target)
+        made = Made(scheme=found["scheme"], bounded=budget is not None)
+        self._commands.quantize(source, path, asked, made)
 
     def _metric(self) -> tuple[object, ...]:
         return self._request.metrics, self._request.max_drop
@@ -342,6 +340,7 @@ class _Deployment:
             limits,
             (self._runs_on, target) if here else ("cpu", "cpu"),
             held_back=label == QUANTIZED and self._quantized["calibrated"],
+            optimization="off" if label == OPTIMIZED else in_use(target),
         )
 
     def _compared(self, label: str, least_db: float | None) -> Result:
@@ -349,14 +348,17 @@ class _Deployment:
         scored = not plain and held.budget(request.max_drop) is not None
         rests = EXACT if plain else self._rests(held)
         here = self._runs_on == request.target
+        against = self._target_of.get(label) if here else None
+        second = against or self._runs_on
         asked = comparison.Request(
             first=self._files[self._first],
             second=self._files[label],
             provider=self._runs_on,
-            against_provider=self._target_of.get(label) if here else None,
+            against_provider=against,
             samples=self._samples if plain else held.judged(calibrated=rests.calibrated),
             metrics=request.metrics,
             limits=limits_of(least_db, request.max_drop if scored else None),
+            optimization="off" if plain else in_use(second),
             seed=request.seed,
         )
         return compared(asked, rests)
@@ -373,5 +375,5 @@ class _Deployment:
         named = {label: self._target_of.get(label, self._request.target) for label in files}
         found = clock.timed("candidates", files, named, (0.7, 0.85))
         clock.repeat(files.values(), named.values())
-        self._notes += at_stage("candidates", found["notes"])
+        self._notes += at_stage("latency", found["notes"])
         return with_times(candidates, found)

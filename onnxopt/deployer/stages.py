@@ -100,6 +100,11 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def file_bytes(path: Path) -> int:
+    """Return the size of a model's file, and of every file of data that it names."""
+    return sum(each.stat().st_size for each in (path, *_data(path)) if each.exists())
+
+
 def _data(path: Path) -> list[Path]:
     try:
         model = io.load(path)

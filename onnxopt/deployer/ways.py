@@ -63,7 +63,9 @@ def way_of(measured: Sequence[Opening], usual: str) -> tuple[str, str]:
     others = [each for each in measured if each.target != usual]
     if not faster:
         told = "; ".join(each.told for each in others)
-        return usual, f"the default; nothing else that was measured is surely faster: {told}"
+        slower = all(each.outcome == "slower" for each in others)
+        said = "all else is slower" if slower else "nothing else is surely faster"
+        return usual, f"the default; of what was measured {said}: {told}"
     best = min(faster, key=lambda pair: pair[0])[1]
     rest = "".join(f"; {each.told}" for each in others if each is not best)
     return best.target, f"{best.means}, {best.verdict} than {usual} on this machine{rest}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from onnxopt import __version__, catalogue
 from onnxopt.deployer.report import Opening
+from onnxopt.deployer.request import Request
 from onnxopt.host import Host
 from onnxopt.measure.run import CALM
 
@@ -16,11 +18,6 @@ UNSCORED = (
     "error of the outputs: what that does to a task is not known here; --metric or labels tell"
 )
 """A note where nothing was scored."""
-SATURATES = (
-    "sums of products of 8 bits may saturate on x86 processors without VNNI: --check-portability "
-    "says what is lost there"
-)
-"""A note where the model has integer products."""
 
 
 def as_shipped(shipped: Sequence[Opening], first: str) -> str:
@@ -31,6 +28,18 @@ def as_shipped(shipped: Sequence[Opening], first: str) -> str:
     than = f" than the {first} one as it opens by default"
     told = last.outcome in ("faster", "slower")
     return f"; opened as it ships: {last.verdict}{than if told else ''}"
+
+
+def saturates(asked: Request, *, integers: bool) -> list[str]:
+    """Note that integer products may saturate elsewhere, where that was not looked at."""
+    kernels = catalogue.backend(asked.target).target().integer
+    here = kernels is not None and kernels.name == "x86-vnni"
+    if not integers or not here or asked.check_portability:
+        return []
+    return [
+        "this processor has VNNI; on x86 without it sums of products of 8 bits may saturate: "
+        "deploy with --check-portability says what is lost there"
+    ]
 
 
 def at_stage(part: str, texts: Sequence[str]) -> list[str]:
@@ -75,7 +84,7 @@ def host_text() -> str:
     """Return processor, cores and runtimes."""
     here = Host.here()
     runtimes = [f"{name} {here.versions[name]}" for name in _RUNTIMES if name in here.versions]
-    return ", ".join([here.cpu, f"{here.cores} cores", *runtimes])
+    return ", ".join([here.cpu, f"{here.cores} cores", f"onnxopt {__version__}", *runtimes])
 
 
 def distinct(texts: Sequence[str]) -> tuple[str, ...]:

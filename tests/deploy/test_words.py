@@ -68,6 +68,9 @@ def made_of(*candidates: Candidate) -> DeployReport:
         shipped=(),
         export={},
         not_taken=(),
+        command="onnxopt deploy a.onnx -o out",
+        hashes={},
+        file_bytes=(200, 100),
         commands=("onnxopt quantize a.onnx --scheme int8",),
         warnings=(),
         measurement=("candidates: block medians vary by more than 20 %: given",),
@@ -94,9 +97,9 @@ def test_what_was_not_calibrated_is_scored_on_all() -> None:
         for c, s in ((False, False), (True, False), (True, True))
     ]
     assert texts == [
-        "(nothing was calibrated)",
-        "that calibration did not see",
-        "that calibration saw too",
+        "(nothing was calibrated), run as in use",
+        "that calibration did not see, run as in use",
+        "that calibration saw too, run as in use",
     ]
 
 

@@ -1,0 +1,52 @@
+"""Options of a deployment, and what they change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+import onnxopt
+from onnxopt.deployer.stages import file_hash
+from tests.source import ROOT
+
+DIGITS = ROOT / "examples" / "digits.onnx"
+SAMPLES = ROOT / "examples" / "digits_samples"
+
+
+def test_few_examples_are_told(tmp_path: Path) -> None:
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False, max_drop=1e-4)
+    held = report.candidates[2].metrics[0].examples
+    assert any(f"{held} examples do not rule out" in each for each in report.warnings)
+
+
+def test_a_scheme_is_the_one_that_is_tried(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"measure": False, "scheme": "int8-portable", "metrics": "top1"}
+    options |= {"check_portability": True, "max_drop": 0.02}
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, **options)
+    assert report.candidates[2].how == "int8-portable"
+    (said,) = (text for text in report.candidates[2].remarks if "VNNI" in text)
+    assert "nothing saturates" in said
+    assert report.command == (
+        f"onnxopt deploy {DIGITS} -o {tmp_path} --samples {SAMPLES} --metric top1 "
+        "--scheme int8-portable --max-drop 0.02 --check-portability --no-measure"
+    )
+    compare = next(line for line in report.commands if "quantized.onnx --metric" in line)
+    assert "--optimization all" in compare
+    assert report.file_bytes[1] == (tmp_path / "model.onnx").stat().st_size
+    assert report.hashes["model"] == file_hash(tmp_path / "model.onnx")
+
+
+def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"measure": False, "skip_passes": ["raise-opset", "attention"]}
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, **options)
+    given = onnx.load(DIGITS).opset_import[0].version
+    for name in ("optimized", "quantized"):
+        assert onnx.load(tmp_path / f"{name}.onnx").opset_import[0].version == given
+    assert not any("operator set" in note for note in report.notes)
+    said = " ".join(report.commands)
+    assert "--skip raise-opset" in said
+    assert "--skip-pass raise-opset" in said
+    raised = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False)
+    assert "optimize" not in raised.reused
