@@ -20,7 +20,6 @@ from onnxopt.io.hush import prompt, uncollected
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
 from onnxopt.report import Recorder, Report, Size, Verification
-from onnxopt.runtimes import opened_since
 from onnxopt.samples import Samples
 from onnxopt.spec import write_value
 from onnxopt.verify import Check, Mode, Outcome, Work, run_verified
@@ -104,12 +103,10 @@ def reference() -> Evaluator:
 
 def raised(before: int, now: int, option: str) -> str:
     """Note that the operator set was raised, and by which ``option`` of a command it is not."""
-    release = opened_since(now)
-    opens = f"; ONNX Runtime opens it from {release} on" if release else ""
-    way = f"; for older ones: {option} raise-opset {option} attention" if option else ""
+    way = f"; for older runtimes: {option} raise-opset {option} attention" if option else ""
     return (
         f"the operator set was raised from {before} to {now}, where one operator stands for what "
-        f"took several{opens}{way}"
+        f"took several{way}"
     )
 
 

@@ -30,6 +30,11 @@ def share_text(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def points_text(share: float) -> str:
+    """Return a difference of shares in points."""
+    return f"{100 * share:.3g} point{'' if share == 0.01 else 's'}"
+
+
 def worst_text(worst: Worst | None) -> str:
     """Return the largest difference and where it is."""
     if worst is None:

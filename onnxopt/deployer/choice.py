@@ -58,8 +58,7 @@ def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool)
         why = each.refused or each.verdict
         if not each.refused and each.ratio is not None and taken.ratio is not None:
             more = taken.ratio[2] < each.ratio[0] and each.outcome != "unknown"
-            beside = taken.chosen_for or taken.ratio  # of the same measurement
-            ratios = f"{each.ratio[0]:.3f} beside {beside[0]:.3f} of the {first} one's time"
+            ratios = f"{_taken(each):.3f} beside {_taken(taken):.3f} of the {first} one's time"
             why = f"{'slower than' if more else 'not surely faster than'} the {chosen} one"
             if each.outcome == "unknown":
                 why = f"undecided ({each.verdict})"
@@ -70,4 +69,6 @@ def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool)
 
 
 def _taken(each: Candidate) -> float:
-    return 1.0 if each.ratio is None else each.ratio[0]
+    """Return the share of the first one's time where all took turns."""
+    side_by_side = each.chosen_for or each.ratio
+    return 1.0 if side_by_side is None else side_by_side[0]

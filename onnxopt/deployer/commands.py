@@ -79,13 +79,16 @@ class Commands:
 
 
 def deploy_command(thing: object, asked: Request) -> str:
-    """Return what deploys a model again; nothing where the model or the samples are Python's."""
-    if not isinstance(thing, str | Path) or isinstance(asked.samples, Samples):
+    """Return what deploys a model again; nothing where only Python can say all of it."""
+    inputs = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs or ()
+    written = isinstance(inputs, tuple | list) and all(isinstance(each, str) for each in inputs)
+    python = isinstance(asked.samples, Samples) or asked.dynamic is not None or asked.outputs
+    if not isinstance(thing, str | Path) or not written or python or asked.budget_s < 1:
         return ""
     usual = Request(folder=asked.folder)
     words: list[object] = ["onnxopt", "deploy", thing, "-o", asked.folder]
     words += ["--samples", asked.samples] if asked.samples is not None else []
-    words += [word for text in asked.inputs or () for word in ("--input", text)]
+    words += [word for text in inputs for word in ("--input", text)]
     words += [word for name in asked.metrics for word in ("--metric", name)]
     words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
     for name in ("target", "scheme", "max_drop", "budget_s", "seed"):

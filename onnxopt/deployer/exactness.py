@@ -11,7 +11,7 @@ from onnxopt.comparison.metrics import Kind
 from onnxopt.comparison.report import CompareReport, Limits, Output
 from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
-from onnxopt.comparison.words import change_text
+from onnxopt.comparison.words import change_text, points_text
 from onnxopt.deployer.stages import Result
 from onnxopt.split import CALIBRATING
 
@@ -41,11 +41,13 @@ class Rests(NamedTuple):
     """Whether it was calibrated on the sample that it is scored on, for there is no other."""
     layers: int
     """How many layers are rounded."""
+    in_use: bool = True
+    """Whether it is run as the runtime runs it in use, optimized, not as it is written."""
 
     @property
     def samples(self) -> str:
         """Say what the samples are that it is scored on."""
-        run = ", run as in use"
+        run = f", run as {'in use' if self.in_use else 'it is written'}"
         if not self.calibrated:
             return f"(nothing was calibrated){run}"
         return f"that calibration {'saw too' if self.single else 'did not see'}{run}"
@@ -121,12 +123,8 @@ def _bound(report: CompareReport, layers: int) -> str:
 
 def _allowed(change: Change, drop: float) -> str:
     if change.kind is Kind.SHARE:
-        return f"fall by {_points(drop)}"
+        return f"fall by {points_text(drop)}"
     return f"{'fall' if change.higher_is_better else 'rise'} by {drop:g}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.3g} point{'' if share == 0.01 else 's'}"
 
 
 def _coarse(report: CompareReport, of: int) -> str:
@@ -148,8 +146,8 @@ def _coarse(report: CompareReport, of: int) -> str:
     scored = f", of which one in {of} is scored," if of > 1 else ""
     return (
         f"{change.units:,} examples do not rule out that {change.name} falls by up to "
-        f"{_points(reach)}, where {_points(drop)} may be lost; should it not fall at all, about "
-        f"{_round(of * needed):,} labelled samples{scored} would show it"
+        f"{points_text(reach)}, where {points_text(drop)} may be lost; should it not fall at all, "
+        f"about {_round(of * needed):,} labelled samples{scored} would show it"
     )
 
 

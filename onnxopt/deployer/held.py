@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from onnxopt import io, lossless
 from onnxopt.comparison.named import metric_of
+from onnxopt.deployer.request import Request
+from onnxopt.errors import UsageError
 from onnxopt.measure import MAX_FEEDS
 from onnxopt.measure.models import feeds_of
 from onnxopt.quantizer.judge import Budget
+from onnxopt.quantizer.schemes import scheme_of
 from onnxopt.samples import Samples
 from onnxopt.samples import check as check_path
 from onnxopt.split import CALIBRATING, Split
 from onnxopt.target import Feeds
 
 
-def check(samples: Path | Samples | None, metrics: Sequence[str]) -> None:
-    """Raise ModelError where there are no samples at a path, UsageError for an unknown metric."""
-    if isinstance(samples, Path):
-        check_path(samples)
-    for metric in metrics:
+def check(asked: Request) -> None:
+    """Raise ModelError where there are no samples at a path, UsageError for an unknown name.
+
+    That is one of a metric, or of a scheme.
+    """
+    if isinstance(asked.samples, Path):
+        check_path(asked.samples)
+    for metric in asked.metrics:
         metric_of(metric)
+    if asked.scheme is not None:
+        scheme_of(asked.scheme)
+    if asked.scheme is not None and not asked.quantize:
+        raise UsageError(f"--scheme {asked.scheme} says how to quantize: leave --no-quantize out")
 
 
 class Held:

@@ -19,6 +19,9 @@ from onnxopt.quantizer.report import Tried
 from onnxopt.quantizer.schemes import SCHEMES
 from onnxopt.render import bytes_text
 
+_SAFE = 7
+"""Bits of weights of which sums of two products by 8 bits fit into 16."""
+
 
 def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
     """Quantize a file into another, where that pays; return what was taken, and what was left.
@@ -36,13 +39,13 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
         "chosen": found,
         "told": bool(found) or all(row.outcome != "unknown" for row in report.tried),
         "layers": 0 if taken is None else taken.layers,
-        "calibrated": _calibrated(taken),
-        "integers": taken is not None and bool(taken.integer_share),
+        "calibrated": taken is not None and taken.calibrates,
+        "saturates": taken is not None and bool(taken.integer_share) and taken.bits > _SAFE,
         "undecided": [_undecided(row) for row in report.tried if _is_undecided(row)],
         "remarks": [] if taken is None else [*_remarks(report, taken), *_floats(model)],
         "least_db": None if taken is None else taken.least_db,
         "runs_with": "" if taken is None else taken.runs_with,
-        "scheme": _scheme(report, taken),
+        "scheme": _scheme(report, taken, asked.scheme),
         "left": list(_left(report)),
         "notes": report.notes,
         "warnings": report.warnings,
@@ -50,18 +53,17 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
     }
 
 
-def _scheme(report: QuantizeReport, taken: Tried | None) -> str:
+def _scheme(report: QuantizeReport, taken: Tried | None, asked: str | None) -> str:
     """Return what makes the same again as ``--scheme``; nothing where only trying all does."""
     if taken is None or taken.scheme in (FLOAT, GIVEN) or taken.runs_with:
         return ""
-    return taken.scheme if taken.scheme in SCHEMES else report.pipeline
+    return taken.scheme if taken.scheme in SCHEMES or taken.scheme == asked else report.pipeline
 
 
 def _floats(model: ir.Model) -> Iterator[str]:
     """Say where the bytes are, if most of them are still floating-point numbers."""
-    held = [
-        (w.nbytes, value.name) for value, w in graph.weights(model) if w.dtype.is_floating_point()
-    ]
+    wide = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
+    held = [(w.nbytes, value.name) for value, w in graph.weights(model) if w.dtype in wide]
     floats, every = sum(size for size, _ in held), graph.weight_bytes(model)
     if 2 * floats > every:
         size, name = max(held)
@@ -69,14 +71,6 @@ def _floats(model: ir.Model) -> Iterator[str]:
             f"{bytes_text(floats)} of its {bytes_text(every)} of weights are floating-point "
             f"numbers still, {bytes_text(size)} of them '{name}'"
         )
-
-
-def _calibrated(taken: Tried | None) -> bool:
-    """Return whether ranges were found on samples."""
-    if taken is None or not taken.layers:
-        return False
-    name = taken.scheme.partition(",")[0]
-    return name not in SCHEMES or SCHEMES[name].calibrates
 
 
 def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
@@ -89,12 +83,11 @@ def _remarks(report: QuantizeReport, taken: Tried) -> Iterator[str]:
     text = f"{taken.layers} layer{'s' if taken.layers != 1 else ''} in {taken.scheme}"
     if share is not None:
         text += f", {100 * share:.0f} % of the multiply-adds with weights on integers"
-        calibrated = _calibrated(taken)
-        if calibrated:
+        if taken.calibrates:
             method = re.search(r"quantize/calibrate\{method=([\w-]+)", report.pipeline)
             by = f" by {method[1]}" if method else ""
             text += f"; ranges{by} on {report.calibrated_on:,} samples"
-    yield f"{text}; no layer went back to float" if not taken.in_float else text
+    yield text if taken.in_float or taken.slower else f"{text}; no layer went back to float"
     yield from taken.kept()
     if taken.portability is not None and taken.sqnr_db is not None:
         yield taken.portability.line(taken.scheme, taken.sqnr_db, taken.agreement)

@@ -170,10 +170,12 @@ class DeployReport:
     """What was tried and not taken, with the reason."""
     command: str
     """What does all of it again, where that is a line of a shell."""
+    tries_all: bool
+    """Whether several schemes were tried, of which ``commands`` make the best again."""
     commands: tuple[str, ...]
     """What repeats it, step by step."""
-    hashes: dict[str, str]
-    """SHA-256 of the first file, by its label, and of the ``model`` to deploy, with their data."""
+    hashes: dict[str, dict[str, str]]
+    """SHA-256 by name of the files of the first model, under its label, and of the ``model``."""
     file_bytes: tuple[int, int]
     """Bytes of both, with their data."""
     warnings: tuple[str, ...]
@@ -218,7 +220,7 @@ class DeployReport:
         """Say how to read the table; nothing where it has no figures that need it."""
         shown = (
             (_READING, any(each.ratio for each in self.candidates)),
-            (_NODES, any(each.nodes > self.candidates[0].nodes for each in self.candidates)),
+            (_NODES, any(each.how.startswith("int") for each in self.candidates)),
             (_EXAMPLES, any(each.metrics for each in self.candidates)),
         )
         said = [text for text, needed in shown if needed]
@@ -276,8 +278,8 @@ class DeployReport:
         """Say what the commands that repeat it leave out."""
         file = self.taken.file
         text = f" ({self.model} is {file}, and how to open it"
-        tries = any(" --scheme " in command for command in self.commands)
-        return f"{text}{'; quantize without --scheme tries all again' if tries else ''})"
+        more = "; quantize without --scheme tries all again" if self.tries_all else ""
+        return f"{text}{more})"
 
     def unsteady(self) -> str:
         """Say in which measurements the machine was not steady."""

@@ -35,6 +35,7 @@ from onnxopt.deployer.stages import (
     Stages,
     file_bytes,
     file_hash,
+    hashes_of,
     keep_apart,
     samples_hash,
 )
@@ -47,6 +48,7 @@ from onnxopt.deployer.words import (
     distinct,
     disturbed,
     host_text,
+    opens,
     over_budget,
     saturates,
     undecided,
@@ -55,6 +57,7 @@ from onnxopt.errors import BackendError, ModelError
 from onnxopt.host import Host
 from onnxopt.measure.run import Progress
 from onnxopt.measure.verdict import TOO_BUSY
+from onnxopt.quantizer.schemes import scheme_of
 from onnxopt.report import Size
 
 
@@ -78,7 +81,7 @@ class _Deployment:
         self._thing, self._request = thing, request
         self._warnings: list[str] = []
         self._runs_on = self._present(request.target)
-        check(request.samples, request.metrics)
+        check(request)
         keep_apart(thing, request.folder)
         self._stages = Stages(request.folder)
         self._measurement: list[str] = []
@@ -118,6 +121,7 @@ class _Deployment:
         said = [*self._not_taken, *(each.verdict for each in candidates)]
         busy = open_ and any(TOO_BUSY in text for text in said)
         self._warnings += [LATER] if busy else disturbed(clock.others)
+        self._notes += opens(self._files[chosen], self._request.target)
         self._notes += over_budget(self._stages.seconds, self._request.budget_s)
         folder = self._request.folder
         self._warnings += replaced(folder, chosen)
@@ -138,8 +142,9 @@ class _Deployment:
             export=source,
             not_taken=tuple(self._not_taken),
             command=deploy_command(self._thing, self._request),
+            tries_all=bool(self._quantized.get("scheme")) and self._request.scheme is None,
             commands=tuple(self._commands.lines),
-            hashes={first[0]: file_hash(first[1]), "model": file_hash(model)},
+            hashes={first[0]: hashes_of(first[1]), "model": hashes_of(model)},
             file_bytes=(file_bytes(first[1]), file_bytes(model)),
             warnings=distinct(self._warnings),
             measurement=distinct(self._measurement),
@@ -269,7 +274,8 @@ class _Deployment:
             progress=self._part("quantizing", 0.2, 0.6),
         )
         try:
-            more = (asked.scheme, asked.measure, asked.skip_passes, asked.check_portability)
+            scheme = None if asked.scheme is None else scheme_of(asked.scheme)
+            more = (scheme, asked.measure, asked.skip_passes, asked.check_portability)
             key = self._key("quantize", *more, *self._metric(), *self._effort())
             keeps = operator.itemgetter("told")
             found = self._stages.do(
@@ -290,7 +296,7 @@ class _Deployment:
             self._warnings += undecided(found["undecided"])
             return
         self._files[QUANTIZED], self._quantized = path, found
-        self._of[QUANTIZED] = [*found["notes"], *saturates(asked, integers=found["integers"])]
+        self._of[QUANTIZED] = [*found["notes"], *saturates(asked, wide=found["saturates"])]
         self._target_of[QUANTIZED] = found["runs_with"] or asked.target
         made = Made(scheme=found["scheme"], bounded=budget is not None)
         self._commands.quantize(source, path, asked, made)
@@ -310,9 +316,12 @@ class _Deployment:
         self._part(f"comparing the {label} model", 0.6, 0.7)
         exact = label == OPTIMIZED
         least = None if exact else self._quantized["least_db"]
-        limits = (*self._metric(), least, self._request.seed, self._target_of.get(label))
+        rests = EXACT if exact else self._rests()
+        limits = (*self._metric(), least, self._request.seed, *self._second(label), *rests)
         key = self._key(label, file_hash(path), *limits)
-        found = self._stages.do(f"compare {label}", key, lambda: self._compared(label, least))
+        found = self._stages.do(
+            f"compare {label}", key, lambda: self._compared(label, least, rests)
+        )
         self._bound = found["bound"] or self._bound
         self._warnings += [found["coarse"]] if found["coarse"] else []
         self._repeat_compare(label, found["limits"])
@@ -333,39 +342,47 @@ class _Deployment:
 
     def _repeat_compare(self, label: str, limits: Result) -> None:
         here = self._runs_on == self._request.target
-        target = self._target_of.get(label, self._runs_on)
+        target, optimization = self._second(label)
         self._commands.compare(
             (self._files[self._first], self._files[label]),
             self._request.metrics,
             limits,
             (self._runs_on, target) if here else ("cpu", "cpu"),
             held_back=label == QUANTIZED and self._quantized["calibrated"],
-            optimization="off" if label == OPTIMIZED else in_use(target),
+            optimization=optimization,
         )
 
-    def _compared(self, label: str, least_db: float | None) -> Result:
+    def _second(self, label: str) -> tuple[str, str]:
+        """Return on what a file is compared, and how far it is optimized there."""
+        here = self._runs_on == self._request.target
+        target = self._target_of.get(label, self._runs_on) if here else self._runs_on
+        return target, in_use(target) if here and label == QUANTIZED else "off"
+
+    def _compared(self, label: str, least_db: float | None, rests: Rests) -> Result:
         request, plain, held = self._request, label == OPTIMIZED, self._held()
         scored = not plain and held.budget(request.max_drop) is not None
-        rests = EXACT if plain else self._rests(held)
-        here = self._runs_on == request.target
-        against = self._target_of.get(label) if here else None
-        second = against or self._runs_on
+        second, optimization = self._second(label)
         asked = comparison.Request(
             first=self._files[self._first],
             second=self._files[label],
             provider=self._runs_on,
-            against_provider=against,
+            against_provider=second,
             samples=self._samples if plain else held.judged(calibrated=rests.calibrated),
             metrics=request.metrics,
             limits=limits_of(least_db, request.max_drop if scored else None),
-            optimization="off" if plain else in_use(second),
+            optimization=optimization,
             seed=request.seed,
         )
         return compared(asked, rests)
 
-    def _rests(self, held: Held) -> Rests:
-        found = self._quantized
-        return Rests(calibrated=found["calibrated"], single=held.single, layers=found["layers"])
+    def _rests(self) -> Rests:
+        found, here = self._quantized, self._runs_on == self._request.target
+        return Rests(
+            calibrated=found["calibrated"],
+            single=self._held().single,
+            layers=found["layers"],
+            in_use=here,
+        )
 
     def _measured(self, clock: Clock, candidates: Sequence[Candidate]) -> list[Candidate]:
         if not self._request.measure:

@@ -100,6 +100,16 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def hashes_of(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of a model's file, and of every file of data that it names, by name."""
+    found = {}
+    for each in (path, *_data(path)):
+        if each.exists():
+            with each.open("rb") as file:
+                found[each.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
 def file_bytes(path: Path) -> int:
     """Return the size of a model's file, and of every file of data that it names."""
     return sum(each.stat().st_size for each in (path, *_data(path)) if each.exists())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from onnxopt import __version__, catalogue
+from onnxopt import __version__, catalogue, graph, io
 from onnxopt.deployer.report import Opening
 from onnxopt.deployer.request import Request
 from onnxopt.host import Host
 from onnxopt.measure.run import CALM
+from onnxopt.runtimes import opened_since
 
 MEASURED = ("quantize", "candidates", "ways to open", "as it ships")
 """Stages in which latency is measured."""
@@ -30,15 +32,25 @@ def as_shipped(shipped: Sequence[Opening], first: str) -> str:
     return f"; opened as it ships: {last.verdict}{than if told else ''}"
 
 
-def saturates(asked: Request, *, integers: bool) -> list[str]:
+def opens(path: Path, target: str) -> list[str]:
+    """Note from which release on ONNX Runtime opens a file, where that is known."""
+    model = io.load(path)
+    release = opened_since(graph.opset(model), model.ir_version)
+    if not release or target == "openvino":
+        return []
+    text = f"operator set {graph.opset(model)}, IR {model.ir_version}"
+    return [f"ONNX Runtime opens the file from {release} on ({text})"]
+
+
+def saturates(asked: Request, *, wide: bool) -> list[str]:
     """Note that integer products may saturate elsewhere, where that was not looked at."""
     kernels = catalogue.backend(asked.target).target().integer
     here = kernels is not None and kernels.name == "x86-vnni"
-    if not integers or not here or asked.check_portability:
+    if not wide or not here or asked.check_portability:
         return []
     return [
-        "this processor has VNNI; on x86 without it sums of products of 8 bits may saturate: "
-        "deploy with --check-portability says what is lost there"
+        "this processor is taken to have VNNI; on x86 without it sums of products of 8 bits may "
+        "saturate: deploy with --check-portability says what is lost there"
     ]
 
 

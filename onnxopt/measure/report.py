@@ -80,8 +80,8 @@ class Row:
     ratio: Estimate | None = None
     """Time of a run over the baseline's, from blocks that ran side by side."""
     chosen: Chosen | None = None
-    """Of the best of several: both its measurements. Its ratio is the mean of the two (of
-    their logarithms), and its interval holds both; all else is of the second."""
+    """Of the best of several: both its measurements. Where it is faster, its ratio is the mean of
+    the two (of their logarithms), and its interval holds both; all else is of the second."""
     noise: Estimate | None = None
     """Of a baseline: the ratio to itself, measured like any other variant."""
     detectable: float | None = None
@@ -96,9 +96,10 @@ class Row:
         if self.chosen is None:
             return ""
         first, second = self.chosen.ratio, self.chosen.second
+        counts = "the interval holds both" if self.outcome == "faster" else "which counts"
         said = (
             f"measured twice, as the best of several: {first.value:.3f}, then {second.value:.3f} "
-            "by itself; the interval holds both"
+            f"by itself; {counts}"
         )
         if self.median is not None and self.chosen.beside is not None:
             medians = (time_text(each.value) for each in (self.median, self.chosen.beside))

@@ -141,10 +141,16 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
         median=row.median,
         beside=_measured(final.baseline, reading).median,
     )
-    both = holding(first, again.ratio.log())
-    faster = again.outcome == "faster"
-    text = f"faster by {change(both)}" if faster else again.verdict
-    return dataclasses.replace(again, error=error, chosen=chosen, ratio=both.exp(), verdict=text)
+    again = dataclasses.replace(again, error=error, chosen=chosen)
+    if again.outcome != "faster":
+        return again
+    both = holding(first, chosen.second.log())
+    return dataclasses.replace(
+        again,
+        ratio=both.exp(),
+        detectable=detectable(both, reading.noise(final)),
+        verdict=f"faster by {change(both)}",
+    )
 
 
 def _thinned(times: Sequence[float]) -> tuple[float, ...]:

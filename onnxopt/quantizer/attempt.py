@@ -14,7 +14,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Gate, Load, Pass
 from onnxopt.errors import BackendError
 from onnxopt.pipeline import Pipeline, Step
-from onnxopt.quantizer.guard import Guard, Loss, expected_db
+from onnxopt.quantizer.guard import Guard, Loss, decibels, expected_db
 from onnxopt.quantizer.memory import Memory
 from onnxopt.quantizer.mixed import Timing, leave_out
 from onnxopt.quantizer.report import Sensitivity, Tried
@@ -259,6 +259,8 @@ class Attempt:
         return Tried(
             scheme=self.scheme.name,
             layers=len(built.layers),
+            calibrates=self.scheme.calibrates,
+            bits=self.scheme.bits,
             least_db=least,
             sqnr_db=loss.sqnr_db,
             agreement=loss.agreement,
@@ -375,11 +377,6 @@ def sensitivity(
 def literal(name: str) -> str:
     """Return a shell pattern that matches a name and nothing else."""
     return re.sub(r"([\[*?])", r"[\1]", name)
-
-
-def decibels(noise: float) -> float:
-    """Return the signal over a noise that is given as a share of it."""
-    return -10 * math.log10(noise) if noise > 0 else math.inf
 
 
 def _narrowed(step: Step, only: Patterns, skip: Patterns) -> Step:

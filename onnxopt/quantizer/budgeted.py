@@ -16,7 +16,7 @@ from onnxopt.quantizer.attempt import (
     literal,
     sensitivity,
 )
-from onnxopt.quantizer.guard import expected_db
+from onnxopt.quantizer.guard import decibels, expected_db
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.memory import Memory, digest
 from onnxopt.quantizer.mixed import Timing
@@ -75,6 +75,8 @@ class Budgeted:
         tried = self.attempt.judged(built, self.attempt.loss(built), least)
         tried.metric, tried.drop, tried.refused = judge.metric.name, memory.drop(out), None
         tried.share = judge.metric.kind is Kind.SHARE
+        gone = [name for name in ready.built.layers if name not in built.layers]
+        tried.in_float = {name: decibels(memory.noise.get(name, 0.0)) for name in gone}
         return Outcome(built=built, once=ready.once, skip=skip), tried
 
     def _search(self, ready: Ready, memory: Memory, timing: Timing | None) -> None:

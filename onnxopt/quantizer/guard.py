@@ -21,6 +21,11 @@ STEPS, SEQUENCES = 16, 4
 LEAST_DB, MOST_DB, MOST_BITS = 10.0, 22.0, 11
 
 
+def decibels(noise: float) -> float:
+    """Return the signal over a noise that is given as a share of it."""
+    return -10 * math.log10(noise) if noise > 0 else math.inf
+
+
 def expected_db(layers: int, bits: int) -> float:
     """Return the least signal to noise ratio, in dB, that rounding explains.
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from onnxopt.comparison.words import points_text
 from onnxopt.measure.intervals import Estimate
 from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
@@ -60,13 +61,16 @@ class Portability:
             agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
         return (
             f"{scheme}: on x86 without VNNI {self.sqnr_db:.1f} dB instead of {sqnr_db:.1f} dB"
-            f"{agrees}; it saturates in {shown}; {_portable(scheme)} does not"
+            f"{agrees}; it saturates in {shown}; {_portable(scheme)}"
         )
 
 
 def _portable(scheme: str) -> str:
-    """Return the scheme of the same kind that saturates on no processor."""
-    return "int8-dynamic-portable" if scheme.startswith("int8-dynamic") else "int8-portable"
+    """Say what of the same kind saturates on no processor."""
+    if scheme.startswith("int8"):
+        kind = "int8-dynamic-portable" if scheme.startswith("int8-dynamic") else "int8-portable"
+        return f"{kind} does not"
+    return "with weight-bits=7 nothing does"
 
 
 NAMED = 8
@@ -106,6 +110,10 @@ class Tried:
     """How far it has fallen on the samples held back."""
     share: bool = False
     """Whether the metric is a share, from 0 to 1."""
+    calibrates: bool = False
+    """Whether a pass ran the model on the samples that calibrate."""
+    bits: int = 0
+    """The bits of its scheme; 0 where nothing was rounded."""
     interrupted: bool = False
     """The search was cut short; this is the best until then."""
     sensitivity: list[Sensitivity] = dataclasses.field(default_factory=list)
@@ -164,11 +172,11 @@ class Tried:
 
     def fall(self) -> str:
         """Say how far the metric of a budget has fallen; nothing without one."""
-        if self.drop is None:
-            return ""
+        if self.drop is None or math.isnan(self.drop):
+            return "" if self.drop is None else f"{self.metric} is no number"
         if not self.drop:
             return f"{self.metric} stays as it is"
-        by = f"{100 * abs(self.drop):.3g} points" if self.share else f"{abs(self.drop):.4g}"
+        by = points_text(abs(self.drop)) if self.share else f"{abs(self.drop):.4g}"
         return f"{self.metric} gets {'worse' if self.drop > 0 else 'better'} by {by}"
 
     def remarks(self) -> Iterator[str]:

@@ -214,9 +214,8 @@ class _Quantization:
                 "worth nothing on real ones; pass --samples"
             )
         elif split.single and compared:
-            self._warnings.append(
-                "one sample serves to calibrate and to compare, so nothing tells how others fare"
-            )
+            serves = "serves to calibrate and to compare" if ranges else "alone is compared on"
+            self._warnings.append(f"one sample {serves}, so nothing tells how others fare")
 
     def _try(
         self,

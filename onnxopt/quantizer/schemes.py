@@ -38,8 +38,10 @@ class Scheme:
 
     @property
     def calibrates(self) -> bool:
-        """Whether ranges of activations are found on samples."""
-        return any("calibrate" in text for text in (*self.once, self.pipeline))
+        """Whether a pass runs the model on samples: to find ranges, to round, or what overflows."""
+        texts = [text for text in (*self.once, self.pipeline) if text]
+        steps = [step for text in texts for step in Pipeline.parse(text).steps]
+        return any(isinstance(step, Pass) and step.needs_samples for step in steps)
 
 
 SCHEMES = {

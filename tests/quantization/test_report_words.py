@@ -1,0 +1,54 @@
+"""What a quantization says of a metric and of processors that saturate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from onnxopt.quantizer.report import Portability, Tried
+from onnxopt.quantizer.schemes import SCHEMES, scheme_of
+from onnxopt.runtimes import opened_since
+
+
+@pytest.mark.parametrize(
+    ("drop", "share", "said"),
+    [
+        (None, True, ""),
+        (0.0, True, "top1 stays as it is"),
+        (0.0125, True, "top1 gets worse by 1.25 points"),
+        (0.01, True, "top1 gets worse by 1 point"),
+        (-0.5, False, "top1 gets better by 0.5"),
+        (math.nan, False, "top1 is no number"),
+    ],
+)
+def test_the_fall_of_a_metric(drop: float | None, share: bool, said: str) -> None:
+    assert Tried(scheme="int8", metric="top1", drop=drop, share=share).fall() == said
+
+
+@pytest.mark.parametrize(
+    ("scheme", "remedy"),
+    [
+        ("int8", "int8-portable does not"),
+        ("int8-dynamic, in part", "int8-dynamic-portable does not"),
+        ("custom", "with weight-bits=7 nothing does"),
+    ],
+)
+def test_the_remedy_is_of_the_same_kind(scheme: str, remedy: str) -> None:
+    found = Portability(sqnr_db=20.0, agreement=None, touched={"y": 0.5})
+    assert found.line(scheme, 30.0, None).endswith(remedy)
+
+
+def test_what_runs_on_samples() -> None:
+    reads = {name for name, scheme in SCHEMES.items() if scheme.calibrates}
+    assert reads == {"int8", "int8-portable", "int8-ort", "float16", "bfloat16"}
+    assert not scheme_of("quantize/dynamic{per-channel=false}").calibrates
+    assert scheme_of("quantize/gptq, quantize/weights{type=uint4}").calibrates
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version", "release"),
+    [(20, 8, "1.17"), (20, 10, "1.18"), (23, 11, "1.23"), (17, 8, ""), (99, 11, ""), (20, 99, "")],
+)
+def test_the_release_that_opens_a_model(opset: int, ir_version: int, release: str) -> None:
+    assert opened_since(opset, ir_version) == release
