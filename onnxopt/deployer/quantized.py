@@ -44,6 +44,7 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
         "undecided": [_undecided(row) for row in report.tried if _is_undecided(row)],
         "remarks": [] if taken is None else [*_remarks(report, taken), *_floats(model)],
         "least_db": None if taken is None else taken.least_db,
+        "ratio": None if taken is None or taken.latency is None else _values(taken.latency),
         "runs_with": "" if taken is None else taken.runs_with,
         "scheme": _scheme(report, taken, asked.scheme),
         "left": list(_left(report)),
@@ -103,6 +104,10 @@ def _undecided(row: Tried) -> str:
     assert row.latency is not None
     level = "" if row.sqnr_db is None else f", at {row.sqnr_db:.1f} dB of signal over error"
     return f"{row.scheme} read {_ratio(row.latency)} of the given one's time{level}"
+
+
+def _values(latency: Estimate) -> list[float]:
+    return [latency.value, latency.low, latency.high]
 
 
 def _ratio(latency: Estimate) -> str:

@@ -24,8 +24,8 @@ _READING = (
 )
 _NOISE = "The {first} one beside itself reads {low:.3f} to {high:.3f}."
 _TWICE = (
-    "The {best} one was measured twice: {one:.3f} with the others, {two:.3f} by itself; its ratio "
-    "is their mean, and the interval holds both."
+    "The {best} one was measured {times}: {before}{one:.3f} with the others, {two:.3f} by itself; "
+    "its ratio is their mean, and the interval holds {all}."
 )
 _NODES = "The runtime fuses the nodes that quantize and dequantize away."
 _EXAMPLES = "A metric is that of the {first} one, then its own (examples scored)."
@@ -95,11 +95,13 @@ class Candidate:
     beside_s: float | None = None
     """The first one's median in the same measurement."""
     ratio: Span | None = None
-    """Of the best of several, which is measured twice, the mean; the interval holds both."""
+    """Of the best of several the mean of its measurements; the interval holds all of them."""
     chosen_for: Span | None = None
     """The ratio for which it was measured again, of all side by side."""
     second: Span | None = None
     """The ratio of the second measurement, of it and the first one alone."""
+    quantizing: Span | None = None
+    """Of the quantized one, the ratio that was measured while quantizing."""
     noise: Span | None = None
     """Of the first one: its ratio to itself, within which nothing is told."""
     open_s: float | None = None
@@ -175,7 +177,8 @@ class DeployReport:
     commands: tuple[str, ...]
     """What repeats it, step by step."""
     hashes: dict[str, dict[str, str]]
-    """SHA-256 by name of the files of the first model, under its label, and of the ``model``."""
+    """SHA-256 by name of the files of the first model and of the one that was chosen, under their
+    labels, and of the ``model``."""
     file_bytes: tuple[int, int]
     """Bytes of both, with their data."""
     warnings: tuple[str, ...]
@@ -225,7 +228,7 @@ class DeployReport:
         )
         said = [text for text, needed in shown if needed]
         first = self.candidates[0]
-        values: dict[str, float] = {}
+        values: dict[str, float | str] = {}
         if first.noise is not None:
             said.insert(1, _NOISE)
             values |= {"low": first.noise[1], "high": first.noise[2]}
@@ -233,6 +236,10 @@ class DeployReport:
         if twice is not None and twice.chosen_for and twice.second:
             said.insert(1, _TWICE)
             values |= {"one": twice.chosen_for[0], "two": twice.second[0]}
+            before = twice.quantizing
+            values["before"] = "" if before is None else f"{before[0]:.3f} while quantizing, "
+            values["times"] = "twice" if before is None else "three times"
+            values["all"] = "both" if before is None else "all"
         best = "" if twice is None else twice.label
         return " ".join(text.format(first=first.label, best=best, **values) for text in said)
 

@@ -39,7 +39,7 @@ from onnxopt.deployer.stages import (
     keep_apart,
     samples_hash,
 )
-from onnxopt.deployer.timing import LATER, with_times
+from onnxopt.deployer.timing import LATER, span_of, with_times
 from onnxopt.deployer.ways import UNCONFIRMED, confirmed
 from onnxopt.deployer.words import (
     UNSCORED,
@@ -98,6 +98,7 @@ class _Deployment:
         self._commands = Commands(request.samples, request.seed)
         self._samples = request.samples
         self._bound = ""
+        self._shown = 0.0  # how far the progress has been said to be: it never goes back
 
     def run(self) -> DeployReport:
         started = time.perf_counter()
@@ -144,7 +145,7 @@ class _Deployment:
             command=deploy_command(self._thing, self._request),
             tries_all=bool(self._quantized.get("scheme")) and self._request.scheme is None,
             commands=tuple(self._commands.lines),
-            hashes={first[0]: hashes_of(first[1]), "model": hashes_of(model)},
+            hashes={k: hashes_of(p) for k, p in (first, (chosen, file), ("model", model))},
             file_bytes=(file_bytes(first[1]), file_bytes(model)),
             warnings=distinct(self._warnings),
             measurement=distinct(self._measurement),
@@ -180,7 +181,8 @@ class _Deployment:
 
         def show(share: float, text: str) -> None:
             said = f"{name}: {text}" if text else name
-            self._request.progress(low + (high - low) * min(share, 1.0), said)
+            self._shown = max(self._shown, low + (high - low) * min(share, 1.0))
+            self._request.progress(self._shown, said)
 
         show(0.0, "")
         return show
@@ -330,6 +332,7 @@ class _Deployment:
         return dataclasses.replace(
             plain,
             how="" if exact else self._quantized["chosen"],
+            quantizing=None if exact else span_of(self._quantized["ratio"]),
             changes=self._optimized["changes"] if exact else {},
             agrees=found["agrees"],
             checked=self._optimized["verification"] if exact else "",

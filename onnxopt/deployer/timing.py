@@ -10,10 +10,10 @@ from typing import Any
 from onnxopt.deployer.report import Candidate, Span
 from onnxopt.deployer.stages import Result
 from onnxopt.measure import BenchReport, Effort, Variant, bench
-from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.intervals import Estimate, holding
 from onnxopt.measure.report import Row
 from onnxopt.measure.run import Progress
-from onnxopt.measure.verdict import BUSY, TOO_BUSY
+from onnxopt.measure.verdict import BUSY, TOO_BUSY, change
 from onnxopt.target import Backend, Feeds
 
 LATER = f"{TOO_BUSY} what is faster: --again on a quiet machine measures anew, and keeps the rest"
@@ -87,6 +87,17 @@ def told(found: Result) -> bool:
     return "faster" in outcomes or "unknown" not in outcomes
 
 
+def _held(each: Candidate) -> Candidate:
+    """Let the interval of what is the fastest hold what quantizing read of it, too."""
+    parts = (each.quantizing, each.chosen_for, each.second)
+    if each.outcome != "faster" or each.quantizing is None or each.second is None:
+        return each
+    both = holding(*(Estimate(*part).log() for part in parts if part is not None))
+    ratio = both.exp()
+    verdict = f"faster by {change(both)}" if ratio.high < 1 else each.verdict
+    return dataclasses.replace(each, ratio=(ratio.value, ratio.low, ratio.high), verdict=verdict)
+
+
 def with_times(candidates: Sequence[Candidate], measured: Result) -> list[Candidate]:
     """Return the candidates with what was measured of them, the first with its noise floor."""
     rows: Mapping[str, Result] = measured["rows"]
@@ -107,6 +118,6 @@ def with_times(candidates: Sequence[Candidate], measured: Result) -> list[Candid
                 verdict=row["verdict"],
                 refused=each.refused or row["refused"],
             )
-        found.append(each)
+        found.append(_held(each))
     found[0] = dataclasses.replace(found[0], noise=span_of(measured["noise"]))
     return found

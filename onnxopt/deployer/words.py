@@ -12,8 +12,8 @@ from onnxopt.host import Host
 from onnxopt.measure.run import CALM
 from onnxopt.runtimes import opened_since
 
-MEASURED = ("quantize", "candidates", "ways to open", "as it ships")
-"""Stages in which latency is measured."""
+MEASURED = ("candidates", "ways to open", "as it ships")
+"""Stages in which latency is measured, and nothing else is done."""
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 UNSCORED = (
     "the samples have no labels (an array 'label' in the .npz of each), so the bound is on the "

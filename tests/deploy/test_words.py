@@ -12,6 +12,7 @@ from onnxopt.deployer.choice import left_behind
 from onnxopt.deployer.exactness import Rests
 from onnxopt.deployer.held import Held
 from onnxopt.deployer.report import Candidate, DeployReport, Opening
+from onnxopt.deployer.timing import with_times
 from onnxopt.deployer.ways import confirmed, plain_code
 from onnxopt.deployer.words import over_budget, undecided
 from onnxopt.samples import Samples
@@ -44,6 +45,10 @@ def test_a_table_says_how_it_was_measured() -> None:
     report = made_of(given, best)
     said = report.legend()
     assert "quantized one was measured twice: 0.550 with the others, 0.510 by itself" in said
+    third = dataclasses.replace(best, quantizing=(0.6, 0.55, 0.65))
+    assert "three times: 0.600 while quantizing, 0.550 with" in made_of(given, third).legend()
+    (row,) = with_times([third], {"rows": {"quantized": ROW}, "noise": None})
+    assert row.ratio == pytest.approx(((0.6 * 0.55 * 0.51) ** (1 / 3), 0.48, 0.65))
     assert "given one beside itself reads 0.970 to 1.020" in said
     assert 'run({"ids": …, "mask": …})' in str(report)
     assert "(while measuring: candidates)" in " ".join(str(report).split())
@@ -51,6 +56,20 @@ def test_a_table_says_how_it_was_measured() -> None:
     other = dataclasses.replace(best, label="optimized", chosen_for=None)
     (text,) = left_behind([given, best, other], "optimized", measured=True)
     assert text.endswith("the optimized one: 0.550 beside 0.530 of the given one's time")
+
+
+ROW = {
+    "median_s": 1e-3,
+    "beside_s": 2e-3,
+    "ratio": [0.53, 0.48, 0.58],
+    "chosen_for": [0.55, 0.5, 0.58],
+    "second": [0.51, 0.48, 0.54],
+    "open_s": 0.01,
+    "peak_bytes": 1,
+    "outcome": "faster",
+    "verdict": "faster by 47.0 %",
+    "refused": None,
+}
 
 
 def made_of(*candidates: Candidate) -> DeployReport:
@@ -120,7 +139,7 @@ def test_a_way_that_does_not_confirm_is_not_taken() -> None:
 
 
 def test_measurements_beyond_the_budget_are_told_by_name() -> None:
-    stages = {"quantize": 40.0, "candidates": None, "ways to open": 21.0, "optimize": 99.0}
+    stages = {"quantize": 40.0, "candidates": None, "ways to open": 41.0, "as it ships": 21.0}
     (text,) = over_budget(stages, 20.0)
-    assert "quantize 40 s;" in text
-    assert over_budget({"quantize": 21.0}, 20.0) == []
+    assert "--budget: ways to open 41 s;" in text
+    assert over_budget({"quantize": 40.0}, 20.0) == []
