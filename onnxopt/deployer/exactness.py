@@ -53,7 +53,7 @@ class Rests(NamedTuple):
         return f"that calibration {'saw too' if self.single else 'did not see'}{run}"
 
 
-EXACT = Rests(calibrated=False, single=False, layers=0)
+EXACT = Rests(calibrated=False, single=False, layers=0, in_use=False)
 
 
 def compared(asked: Request, rests: Rests = EXACT) -> Result:

@@ -232,7 +232,8 @@ class DeployReport:
         if first.noise is not None:
             said.insert(1, _NOISE)
             values |= {"low": first.noise[1], "high": first.noise[2]}
-        twice = next((each for each in self.candidates if each.chosen_for and each.second), None)
+        best = (each for each in self.candidates if each.outcome == "faster" and each.second)
+        twice = next(best, None)
         if twice is not None and twice.chosen_for and twice.second:
             said.insert(1, _TWICE)
             values |= {"one": twice.chosen_for[0], "two": twice.second[0]}
@@ -240,8 +241,8 @@ class DeployReport:
             values["before"] = "" if before is None else f"{before[0]:.3f} while quantizing, "
             values["times"] = "twice" if before is None else "three times"
             values["all"] = "both" if before is None else "all"
-        best = "" if twice is None else twice.label
-        return " ".join(text.format(first=first.label, best=best, **values) for text in said)
+        values |= {"first": first.label, "best": "" if twice is None else twice.label}
+        return " ".join(text.format(**values) for text in said)
 
     def render(self, paper: Paper) -> None:
         """Write the choice with its reason, the candidates, and how to use the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -90,23 +91,18 @@ def _hashes(files: Iterable[Path]) -> dict[str, str | None]:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a model's file, and of every file of data that it names."""
-    digest = hashlib.sha256()
-    for each in (path, *_data(path)):
-        if each.exists():
-            with each.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-    return digest.hexdigest()
+    """Tell a model's file from others by its contents, and those of every file that it names."""
+    return digest_of(hashes_of(path).values())
 
 
 def hashes_of(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of a model's file, and of every file of data that it names, by name."""
+    """Return the SHA-256 of a model's file, and of every file of data that it names, by path."""
     found = {}
     for each in (path, *_data(path)):
         if each.exists():
             with each.open("rb") as file:
-                found[each.name] = hashlib.file_digest(file, "sha256").hexdigest()
+                name = os.path.relpath(each, path.parent)
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 
 

@@ -88,13 +88,13 @@ def told(found: Result) -> bool:
 
 
 def _held(each: Candidate) -> Candidate:
-    """Let the interval of what is the fastest hold what quantizing read of it, too."""
-    parts = (each.quantizing, each.chosen_for, each.second)
-    if each.outcome != "faster" or each.quantizing is None or each.second is None:
-        return each
-    both = holding(*(Estimate(*part).log() for part in parts if part is not None))
-    ratio = both.exp()
-    verdict = f"faster by {change(both)}" if ratio.high < 1 else each.verdict
+    """Let the interval of what is the fastest hold what quantizing read of it, if that told so."""
+    read = each.quantizing
+    if each.outcome != "faster" or each.second is None or read is None or read[2] >= 1:
+        return dataclasses.replace(each, quantizing=None)
+    parts = (read, each.chosen_for, each.second)
+    held = holding(*(Estimate(*part).log() for part in parts if part is not None))
+    ratio, verdict = held.exp(), f"faster by {change(held)}"
     return dataclasses.replace(each, ratio=(ratio.value, ratio.low, ratio.high), verdict=verdict)
 
 

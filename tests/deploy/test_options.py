@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
 import onnx
+import pytest
 
 import onnxopt
+from tests.cli.command import command
 from tests.source import ROOT
 
 DIGITS = ROOT / "examples" / "digits.onnx"
 SAMPLES = ROOT / "examples" / "digits_samples"
+command_line = pytest.fixture(command, name="command_line")
 
 
 def test_few_examples_are_told(tmp_path: Path) -> None:
@@ -21,7 +25,7 @@ def test_few_examples_are_told(tmp_path: Path) -> None:
     assert any(f"{held} examples do not rule out" in each for each in report.warnings)
 
 
-def test_a_scheme_is_the_one_that_is_tried(tmp_path: Path) -> None:
+def test_a_scheme_is_the_one_that_is_tried(command_line: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {"measure": False, "scheme": "int8-portable", "metrics": "top1"}
     options |= {"check_portability": True, "max_drop": 0.02}
     report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, **options)
@@ -37,6 +41,10 @@ def test_a_scheme_is_the_one_that_is_tried(tmp_path: Path) -> None:
     assert report.file_bytes[1] == (tmp_path / "model.onnx").stat().st_size
     digest = hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
     assert report.hashes["model"] == {"model.onnx": digest}
+    made = (tmp_path / "quantized.onnx").read_bytes()
+    line = next(line for line in report.commands if line.startswith("onnxopt quantize"))
+    assert command_line(*shlex.split(line)[1:]).status == 0
+    assert (tmp_path / "quantized.onnx").read_bytes() == made
 
 
 def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:

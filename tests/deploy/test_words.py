@@ -38,6 +38,7 @@ def test_a_table_says_how_it_was_measured() -> None:
         given,
         label="quantized",
         noise=None,
+        outcome="faster",
         ratio=(0.53, 0.48, 0.58),
         chosen_for=(0.55, 0.5, 0.58),
         second=(0.51, 0.48, 0.54),
@@ -49,6 +50,13 @@ def test_a_table_says_how_it_was_measured() -> None:
     assert "three times: 0.600 while quantizing, 0.550 with" in made_of(given, third).legend()
     (row,) = with_times([third], {"rows": {"quantized": ROW}, "noise": None})
     assert row.ratio == pytest.approx(((0.6 * 0.55 * 0.51) ** (1 / 3), 0.48, 0.65))
+    told = (0.9, 0.7, 1.1)
+    (row,) = with_times(
+        [dataclasses.replace(third, quantizing=told)], {"rows": {"quantized": ROW}, "noise": None}
+    )
+    assert (row.ratio, row.quantizing) == ((0.53, 0.48, 0.58), None)
+    undecided_one = dataclasses.replace(best, outcome="same")
+    assert "measured twice" not in made_of(given, undecided_one).legend()
     assert "given one beside itself reads 0.970 to 1.020" in said
     assert 'run({"ids": …, "mask": …})' in str(report)
     assert "(while measuring: candidates)" in " ".join(str(report).split())
