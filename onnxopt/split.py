@@ -23,12 +23,19 @@ class Shares(NamedTuple):
     """One sample of so many is held back."""
     most: int | None = None
     """About so many are held back at most, evenly apart."""
+    fitted: int | None = None
+    """So many are fitted on at most, evenly apart; the rest is held back, too."""
     made_up: int = 16
     """Samples that are made up where there are none."""
 
+    def given_for(self, held: int) -> int:
+        """Return about how many samples there must be for so many of them to be held back."""
+        fitted = (self.every - 1) * held
+        return held + (fitted if self.fitted is None else min(fitted, self.fitted))
 
-CALIBRATING = Shares(every=4)
-"""How quantizing cuts what it is given."""
+
+CALIBRATING = Shares(every=4, fitted=512)
+"""How quantizing cuts what it is given: ranges gain little by more, and a metric does."""
 
 
 class Split:
@@ -39,7 +46,10 @@ class Split:
         self.count = samples.count if samples.count is not None else sum(1 for _ in samples)
         if not self.count:
             raise ModelError("there are no samples; check the path of the samples")
-        self._every = max(shares.every, self.count // shares.most if shares.most else 0)
+        every = max(shares.every, self.count // shares.most if shares.most else 0)
+        self._offset, self._part, self._of = every - 1, every - 1, every
+        if shares.fitted is not None and self.fitted > shares.fitted:
+            self._part, self._of = shares.fitted, self.count
 
     @classmethod
     def of(
@@ -71,22 +81,35 @@ class Split:
     @property
     def fitted(self) -> int:
         """How many samples are not held back."""
-        return max(self.count - len(range(1, self.count, self._every)), 1)
+        return self._before(self.count)
 
     def fitting(self) -> Samples:
         """Return what to fit or calibrate on."""
 
         def read() -> Iterator[Sample]:
             for at, feeds in enumerate(self._samples):
-                if self.single or at % self._every != 1:
+                if self._fits(at):
                     yield Sample(feeds)
 
         return Samples(read, self.fitted)
 
     def compared(self) -> Samples:
         """Return what is held back, with labels where there are any."""
-        start = 0 if self.single else 1
-        return Samples(lambda: itertools.islice(self._samples.labelled(), start, None, self._every))
+
+        def read() -> Iterator[Sample]:
+            for at, sample in enumerate(self._samples.labelled()):
+                if self.single or not self._fits(at):
+                    yield sample
+
+        return Samples(read)
+
+    def _before(self, at: int) -> int:
+        """Return how many of the first ``at`` samples are fitted on."""
+        start = self._offset * self._part
+        return (start + at * self._part) // self._of - start // self._of
+
+    def _fits(self, at: int) -> bool:
+        return self._before(at + 1) > self._before(at)
 
     def every(self) -> Samples:
         """Return all of them, with labels where there are any."""

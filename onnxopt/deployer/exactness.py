@@ -70,7 +70,7 @@ def compared(asked: Request, rests: Rests = EXACT) -> Result:
         "limits": {n: v for n, v in dataclasses.asdict(asked.limits).items() if v is not None},
         "bound": bound,
         "unscored": asked.limits.min_sqnr is not None and not report.metrics,
-        "coarse": _coarse(report, CALIBRATING.every if rests.calibrated else 1),
+        "coarse": _coarse(report, calibrated=rests.calibrated),
     }
 
 
@@ -127,11 +127,8 @@ def _allowed(change: Change, drop: float) -> str:
     return f"{'fall' if change.higher_is_better else 'rise'} by {drop:g}"
 
 
-def _coarse(report: CompareReport, of: int) -> str:
-    """Say where a larger fall than is allowed cannot be ruled out, and what would tell.
-
-    One of so many samples is scored.
-    """
+def _coarse(report: CompareReport, *, calibrated: bool) -> str:
+    """Say where a larger fall than is allowed cannot be ruled out, and what would tell."""
     drop = report.limits.max_drop
     if not drop or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
         return ""
@@ -143,17 +140,18 @@ def _coarse(report: CompareReport, of: int) -> str:
         return ""
     spread = reach + (change.after - change.before)
     needed = change.units * (spread / drop) ** (2 if change.lost or change.won else 1)
-    scored = f", of which one in {of} is scored," if of > 1 else ""
+    given = CALIBRATING.given_for(math.ceil(needed)) if calibrated else needed
+    scored = f", of which about {_round(needed):,} are scored," if calibrated else ""
     return (
         f"{change.units:,} examples do not rule out that {change.name} falls by up to "
         f"{points_text(reach)}, where {points_text(drop)} may be lost; should it not fall at all, "
-        f"about {_round(of * needed):,} labelled samples{scored} would show it"
+        f"about {_round(given):,} labelled samples{scored} would show it"
     )
 
 
 def _round(number: float) -> int:
-    """Return a number with one digit that counts, the next above."""
-    step: int = 10 ** max(int(math.log10(number)), 0)
+    """Return a number with two digits that count, the next above."""
+    step: int = 10 ** max(int(math.log10(number)) - 1, 0)
     return math.ceil(number / step) * step
 
 
