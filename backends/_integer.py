@@ -6,7 +6,7 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from onnxopt.kernels import IntegerKernels, Kernel, Requantized, Role
+from onnxopt.kernels import VNNI, IntegerKernels, Kernel, Requantized, Role
 
 
 def _own(*becomes: str) -> Kernel:
@@ -154,5 +154,4 @@ def of_this_machine() -> IntegerKernels:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return X86_VNNI
-    vnni = {"avx512_vnni", "avx_vnni", "amx_int8"}
-    return X86_VNNI if flags & vnni or "avx2" not in flags else X86
+    return X86_VNNI if flags.intersection(VNNI) or "avx2" not in flags else X86

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from onnxopt.quantization.types import TypeName
 
+VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
+"""Instruction sets of x86 that add up products of 8-bit integers in 32 bits."""
+
 
 class Role(enum.Enum):
     """What an operator does with quantized data."""

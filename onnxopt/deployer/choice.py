@@ -45,7 +45,12 @@ def _why(best: Candidate, first: str, bound: str) -> str:
     text = f"{best.verdict} than the {first} one{times}"
     if best.label != QUANTIZED:
         return f"{text}, and it computes the same"
-    return f"{text}, and within its bound where it was compared: {bound}" if bound else text
+    scored = best.metrics[:1] if bound else ()
+    for metric in scored:
+        told = " -> ".join(metric.ends())
+        text = f"{text}; {metric.name} {told} on {metric.examples:,} examples"
+    where = "" if scored else " where it was compared"
+    return f"{text}, and within its bound{where}: {bound}" if bound else text
 
 
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:

@@ -138,15 +138,19 @@ def _coarse(report: CompareReport, *, calibrated: bool) -> str:
     reach = 1.0 if change.change is None else -change.change.low
     if reach <= drop:
         return ""
-    spread = reach + (change.after - change.before)
-    needed = change.units * (spread / drop) ** (2 if change.lost or change.won else 1)
+    text = (
+        f"{change.units:,} examples do not rule out that {change.name} falls by more than "
+        f"{points_text(drop)}: it may be {100 * reach:.4g} (95 %)"
+    )
+    fall = max(change.before - change.after, 0.0)
+    if fall >= drop:
+        return text
+    spread = reach - (change.before - change.after)
+    needed = change.units * (spread / (drop - fall)) ** (2 if change.lost or change.won else 1)
     given = CALIBRATING.given_for(math.ceil(needed)) if calibrated else needed
     scored = f", of which about {_round(needed):,} are scored," if calibrated else ""
-    return (
-        f"{change.units:,} examples do not rule out that {change.name} falls by up to "
-        f"{points_text(reach)}, where {points_text(drop)} may be lost; should it not fall at all, "
-        f"about {_round(given):,} labelled samples{scored} would show it"
-    )
+    so = f"goes on to fall by {points_text(fall)}, as here" if fall else "does not fall"
+    return f"{text}; about {_round(given):,} labelled samples in all{scored} would, if it {so}"
 
 
 def _round(number: float) -> int:
@@ -162,4 +166,6 @@ def _scored(change: Change) -> Result:
         "before": change.before,
         "after": change.after,
         "examples": change.units,
+        "low": None if change.change is None else change.change.low,
+        "high": None if change.change is None else change.change.high,
     }

@@ -24,8 +24,8 @@ _READING = (
 )
 _NOISE = "The {first} one beside itself reads {low:.3f} to {high:.3f}."
 _TWICE = (
-    "The {best} one was measured {times}: {before}{one:.3f} with the others, {two:.3f} by itself; "
-    "its ratio is their mean, and the interval holds {all}."
+    "The {best} one was measured {times}: {before}{one} with the others, {two} by itself; its "
+    "ratio is their mean, and the interval holds {all}."
 )
 _NODES = "The runtime fuses the nodes that quantize and dequantize away."
 _EXAMPLES = "A metric is that of the {first} one, then its own (examples scored)."
@@ -45,6 +45,9 @@ class Scored:
     before: float
     after: float
     examples: int
+    low: float | None = None
+    """The lower end of the 95 % interval of its change; None where one is not known."""
+    high: float | None = None
 
     def ends(self) -> tuple[str, str]:
         """Return both as text."""
@@ -177,8 +180,7 @@ class DeployReport:
     commands: tuple[str, ...]
     """What repeats it, step by step."""
     hashes: dict[str, dict[str, str]]
-    """SHA-256 by name of the files of the first model and of the one that was chosen, under their
-    labels, and of the ``model``."""
+    """SHA-256 by name of the files of every candidate, under its label, and of the ``model``."""
     file_bytes: tuple[int, int]
     """Bytes of both, with their data."""
     warnings: tuple[str, ...]
@@ -236,9 +238,9 @@ class DeployReport:
         twice = next(best, None)
         if twice is not None and twice.chosen_for and twice.second:
             said.insert(1, _TWICE)
-            values |= {"one": twice.chosen_for[0], "two": twice.second[0]}
+            values |= {"one": span_text(twice.chosen_for), "two": span_text(twice.second)}
             before = twice.quantizing
-            values["before"] = "" if before is None else f"{before[0]:.3f} while quantizing, "
+            values["before"] = "" if before is None else f"{span_text(before)} while quantizing, "
             values["times"] = "twice" if before is None else "three times"
             values["all"] = "both" if before is None else "all"
         values |= {"first": first.label, "best": "" if twice is None else twice.label}
@@ -275,7 +277,8 @@ class DeployReport:
 
     def lines(self) -> list[str]:
         """Return the commands that repeat it, and the one that does all of it."""
-        return [*self.commands, *([f"{self.command}  # all of it"] if self.command else [])]
+        whole = f"{self.command}  # all of it; --again measures anew"
+        return [*self.commands, *([whole] if self.command else [])]
 
     def fed(self) -> str:
         """Return what is fed, as Python: a dictionary by the names of the inputs."""
@@ -285,7 +288,7 @@ class DeployReport:
     def steps(self) -> str:
         """Say what the commands that repeat it leave out."""
         file = self.taken.file
-        text = f" ({self.model} is {file}, and how to open it"
+        text = f" ({self.model} is {file} with a line of metadata, how to open it"
         more = "; quantize without --scheme tries all again" if self.tries_all else ""
         return f"{text}{more})"
 

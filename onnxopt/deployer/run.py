@@ -145,7 +145,7 @@ class _Deployment:
             command=deploy_command(self._thing, self._request),
             tries_all=bool(self._quantized.get("scheme")) and self._request.scheme is None,
             commands=tuple(self._commands.lines),
-            hashes={k: hashes_of(p) for k, p in (first, (chosen, file), ("model", model))},
+            hashes={k: hashes_of(p) for k, p in {**self._files, "model": model}.items()},
             file_bytes=(file_bytes(first[1]), file_bytes(model)),
             warnings=distinct(self._warnings),
             measurement=distinct(self._measurement),

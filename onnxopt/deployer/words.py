@@ -9,6 +9,7 @@ from onnxopt import __version__, catalogue, graph, io
 from onnxopt.deployer.report import Opening
 from onnxopt.deployer.request import Request
 from onnxopt.host import Host
+from onnxopt.kernels import VNNI
 from onnxopt.measure.run import CALM
 from onnxopt.runtimes import opened_since
 
@@ -48,9 +49,11 @@ def saturates(asked: Request, *, wide: bool) -> list[str]:
     here = kernels is not None and kernels.name == "x86-vnni"
     if not wide or not here or asked.check_portability:
         return []
+    known = ", ".join(flag for flag in Host.here().flags if flag in VNNI)
     return [
-        "this processor is taken to have VNNI; on x86 without it sums of products of 8 bits may "
-        "saturate: deploy with --check-portability says what is lost there"
+        f"this processor {f'has VNNI ({known})' if known else 'is taken to have VNNI'}; on x86 "
+        "without it sums of products of 8 bits may saturate: deploy with --check-portability says "
+        "what is lost there"
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from onnxopt.diagnosis.finding import Finding, Severity
 from onnxopt.diagnosis.system import System
+from onnxopt.kernels import VNNI
 
 X86 = ("x86_64", "AMD64", "i686")
 ARM = ("aarch64", "arm64")
@@ -41,7 +42,7 @@ FEATURES = (
     Feature(
         name="VNNI",
         machines=X86,
-        flags=("avx512_vnni", "avx_vnni", "amx_int8"),
+        flags=VNNI,
         present="products of unsigned activations and signed weights (u8s8) are exact and fast",
         absent="u8s8 products saturate at 16 bits: a quantized model can lose accuracy here that "
         "it keeps on newer CPUs, and gains less speed; weights of 7 bits, or unsigned ones, do not",

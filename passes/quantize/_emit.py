@@ -152,10 +152,14 @@ class Emitter:
         zero = self.constant(np.zeros(scale.shape, np.int32), f"{like.name}_zero_point")
         made = self.node("DequantizeLinear", [held, scales, zero], like, {"axis": 0})
         made.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+        made.outputs[0].shape = ir.Shape(bias.shape)
         return made
 
-    def apart(self, layer: Layer, bias: np.ndarray) -> None:
-        """Add a bias behind a product as ``x - (-b)``, which no runtime joins with the product."""
+    def apart(self, layer: Layer, bias: np.ndarray) -> ir.Value:
+        """Add a bias behind a product as ``x - (-b)``, which no runtime joins with the product.
+
+        Returns the sum, which stands where the layer's output did.
+        """
         row = self.constant(-bias, f"{layer.weight.name}_bias")
         product = layer.node.outputs[0]
         made = self.node("Sub", [None if layer.adds is None else product, row], layer.output)
@@ -164,10 +168,11 @@ class Emitter:
         graph.replace(layer.output, made.outputs[0], fresh=layer.adds is not None)
         if layer.adds is not None:
             graph.remove_dead([layer.adds])
-            return
+            return made.outputs[0]
         layer.node.resize_inputs(2)
         product.name = product.name or self._names.fresh(f"{layer.weight.name}_product")
         made.replace_input_with(0, product)
+        return made.outputs[0]
 
 
 def with_room(weights: Params, activations: Params, bias: np.ndarray) -> Params:

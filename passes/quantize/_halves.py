@@ -33,6 +33,10 @@ PRECISE = frozenset(
 them may be small."""
 
 
+TYPED = frozenset(("dtype", "output_dtype", "to"))
+"""Attributes that name the type of the outputs, so that it does not change with the inputs."""
+
+
 class Sides(NamedTuple):
     """The inputs and outputs of a node whose type changes with it, by their places."""
 
@@ -48,6 +52,8 @@ def sides(node: ir.Node, version: int, to: ir.DataType) -> Sides | None:
     the new type.
     """
     if node.domain or node.op_type in PRECISE or graph.has_bodies(node):
+        return None
+    if TYPED & node.attributes.keys():
         return None
     found = _schema(node.op_type, version)
     if found is None:

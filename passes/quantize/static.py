@@ -78,6 +78,8 @@ class _Placing:
         self._emitter = Emitter(model)
         self._params: dict[ir.Value, Params] = {}
         self._weights: dict[tuple[ir.Value, int, bytes], ir.Value] = {}
+        self._sums: dict[ir.Value, ir.Value] = {}
+        """What stands where outputs of layers did whose bias was set apart."""
         self._activation = _chosen(asked.activations, kernels.activations)
         self._weight = _chosen(asked.weights, kernels.weights)
 
@@ -91,12 +93,13 @@ class _Placing:
         for node in self._plan.between:
             self._constants(node)
         for value in read:
-            self._emitter.around(value, self._params[value], self._plan.integer)
+            now = self._sums.get(value, value)
+            self._emitter.around(now, self._params[value], self._plan.integer)
         moved = [n for n, kernel in self._plan.between.items() if kernel.role is Role.MOVED]
         own = set(made) - {value for node in moved for value in node.outputs}
         for value in made:
             if value in own:
-                self._emitter.behind(value, self._params[value])
+                self._emitter.behind(self._sums.get(value, value), self._params[value])
         for node in moved:
             self._emitter.moved(node, self._params[node.outputs[0]])
 
@@ -133,7 +136,7 @@ class _Placing:
             index = next(i for i, operand in enumerate(reader.inputs) if operand is layer.bias)
             reader.replace_input_with(index, made.outputs[0])
         else:
-            self._emitter.apart(layer, numbers)
+            self._sums[layer.output] = self._emitter.apart(layer, numbers)
 
     def _inside(self, layer: Layer) -> bool:
         """Return whether a bias can go into the integer product.

@@ -107,6 +107,22 @@ def test_keeps_numbers(name: str, files: Files, truth: Mapping[str, tuple[Feeds,
 
 
 @every_pass
+def test_records_no_shape_that_is_not_so(name: str, files: Files) -> None:
+    step = made(name)
+    for graph_name, file in files.items():
+        if not can_run(step, graph_name):
+            continue
+        model = prepared(file)
+        if not step.run(model, context_of(model)):
+            continue
+        written = ir.serde.serialize_model(model)
+        try:
+            onnx.shape_inference.infer_shapes(written, strict_mode=True)
+        except onnx.shape_inference.InferenceError as error:
+            pytest.fail(f"{graph_name}: {error}")
+
+
+@every_pass
 def test_second_run_changes_nothing(name: str, files: Files) -> None:
     step = made(name)
     if not step.idempotent:

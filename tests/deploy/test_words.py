@@ -45,9 +45,10 @@ def test_a_table_says_how_it_was_measured() -> None:
     )
     report = made_of(given, best)
     said = report.legend()
-    assert "quantized one was measured twice: 0.550 with the others, 0.510 by itself" in said
+    assert "quantized one was measured twice: 0.550 (0.500 to 0.580) with the others" in said
+    assert "0.510 (0.480 to 0.540) by itself" in said
     third = dataclasses.replace(best, quantizing=(0.6, 0.55, 0.65))
-    assert "three times: 0.600 while quantizing, 0.550 with" in made_of(given, third).legend()
+    assert "0.600 (0.550 to 0.650) while quantizing, 0.550 (" in made_of(given, third).legend()
     (row,) = with_times([third], {"rows": {"quantized": ROW}, "noise": None})
     assert row.ratio == pytest.approx(((0.6 * 0.55 * 0.51) ** (1 / 3), 0.48, 0.65))
     told = (0.9, 0.7, 1.1)

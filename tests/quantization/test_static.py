@@ -109,6 +109,14 @@ g (float[1,n,16] x) => (float[1,n,4] y) {
   y = Add(s, k)
 }"""
 
+BARE = """
+g (float[1,6,16] x) => (float[1,6,4] y) {
+  a = MatMul(x, w)
+  h = Add(a, b)
+  p = MatMul(h, v)
+  y = Add(p, c)
+}"""
+
 MODELS: dict[str, tuple[str, dict[str, Array], list[dict[str, Array]], int]] = {
     "chain": (CHAIN, FILTER, IMAGE, 2),
     "residual": (RESIDUAL, FILTER, IMAGE, 3),
@@ -133,6 +141,7 @@ MODELS: dict[str, tuple[str, dict[str, Array], list[dict[str, Array]], int]] = {
     "head": (HEAD, MATRICES, ROWS, 2),
     "mlp": (MLP, MATRICES, ROWS, 2),
     "sequence": (SEQUENCE, MATRICES, [{"x": feeds["x"][None]} for feeds in ROWS], 2),
+    "bare": (BARE, MATRICES, [{"x": feeds["x"][None]} for feeds in ROWS], 2),
 }
 
 

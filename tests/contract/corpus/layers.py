@@ -199,13 +199,16 @@ def squeeze_excite_between_convolutions() -> onnx.ModelProto:
 
 def matmul_add() -> onnx.ModelProto:
     return model(
-        """g (float[n,4] x, float[n,5,4] t) => (float[n,3] y, float[n,5,3] u) {
+        """g (float[n,4] x, float[n,5,4] t) => (float[n,3] y, float[n,5,3] u, float[n,3] v) {
             a = MatMul(x, w)
             y = Add(k, a)
             b = MatMul(t, w)
-            u = Add(b, k)
+            c = Add(b, k)
+            d = MatMul(c, w2)
+            u = Add(d, k)
+            v = Gemm(x, w, row)
         }""",
-        {"w": normal(4, 3), "k": normal(3)},
+        {"w": normal(4, 3), "w2": normal(3, 3), "k": normal(3), "row": normal(1, 3)},
     )
 
 
