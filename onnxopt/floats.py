@@ -52,9 +52,9 @@ def optimized(
     )
     notes = [f"{fixed} weights were inputs too: they are fixed now"] if fixed else []
     model = lossless.run(source, request)[0]
-    before, now = graph.opset(given), graph.opset(model)
-    if now > before:
-        notes.append(lossless.raised(before, now, option))
+    before = graph.opset(given)
+    if graph.opset(model) > before:
+        notes.append(lossless.raised(before, model, option))
     return model, notes
 
 

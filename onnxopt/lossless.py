@@ -101,13 +101,15 @@ def reference() -> Evaluator:
     return evaluator(backend)
 
 
-def raised(before: int, now: int, option: str) -> str:
-    """Note that the operator set was raised, and by which ``option`` of a command it is not."""
+def raised(before: int, model: ir.Model, option: str) -> str:
+    """Note that the operator set was raised, what for, and by which ``option`` it is not."""
+    import onnx
+
     way = f"; for older runtimes: {option} raise-opset {option} attention" if option else ""
-    return (
-        f"the operator set was raised from {before} to {now}, where one operator stands for what "
-        f"took several{way}"
-    )
+    used = {node.op_type for home in graph.graphs(model) for node in home if not node.domain}
+    newer = sorted(name for name in used if not onnx.defs.has(name, before, ""))
+    gain = f"for {', '.join(newer)}" if newer else "by which this model gains no operator"
+    return f"the operator set was raised from {before} to {graph.opset(model)}, {gain}{way}"
 
 
 class _Optimization:
@@ -165,7 +167,7 @@ class _Optimization:
         """Yield what the file asks for and how it may be fed, where that is another than before."""
         now, fixed = graph.opset(model), self.defaults - _defaults(model)
         if now > self.opset and self.request.opset is None:
-            yield raised(self.opset, now, self.request.option)
+            yield raised(self.opset, model, self.request.option)
         if fixed > 0:
             way = f"; to leave them to callers: {self.request.option} freeze-initializers"
             yield f"{fixed} weights were inputs too: they are fixed now{way}"

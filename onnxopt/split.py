@@ -34,7 +34,7 @@ class Shares(NamedTuple):
         return held + (fitted if self.fitted is None else min(fitted, self.fitted))
 
 
-CALIBRATING = Shares(every=4, fitted=512)
+CALIBRATING = Shares(every=4, fitted=300)
 """How quantizing cuts what it is given: ranges gain little by more, and a metric does."""
 
 

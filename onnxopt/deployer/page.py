@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onnxopt.deployer.code import plain_code
 from onnxopt.deployer.report import (
     COLUMNS,
     QUANTIZED,
@@ -9,7 +10,6 @@ from onnxopt.deployer.report import (
     DeployReport,
     span_text,
 )
-from onnxopt.deployer.ways import plain_code
 from onnxopt.measure.text import time_text
 from onnxopt.page import Interval, Kind, Page, bars, forest
 from onnxopt.render import bytes_text
@@ -32,7 +32,9 @@ def page_of(report: DeployReport) -> Page:
     )
     plain = plain_code(report.model, report.session)
     if plain:
-        page.text("The same with ONNX Runtime alone:").code(plain)
+        *options, opened = plain
+        code = "\n".join(["import onnxruntime", "", *options, f"session = {opened}"])
+        page.text("The same with ONNX Runtime alone:").code(code)
     page.text(f"The file is opened as {report.session}: {report.session_why}.")
     _speed(page, report)
     page.heading("How exact it is")

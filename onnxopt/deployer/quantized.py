@@ -55,10 +55,15 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
 
 
 def _scheme(report: QuantizeReport, taken: Tried | None, asked: str | None) -> str:
-    """Return what makes the same again as ``--scheme``; nothing where only trying all does."""
+    """Return what makes the same again as ``--scheme``; nothing where only trying all does.
+
+    Where layers went back to float, for recorded times or noise, that is its passes.
+    """
     if taken is None or taken.scheme in (FLOAT, GIVEN) or taken.runs_with:
         return ""
-    return taken.scheme if taken.scheme in SCHEMES or taken.scheme == asked else report.pipeline
+    whole = not taken.in_float and not taken.slower
+    named = whole and (taken.scheme in SCHEMES or taken.scheme == asked)
+    return taken.scheme if named else report.passes
 
 
 def _floats(model: ir.Model) -> Iterator[str]:
@@ -116,7 +121,7 @@ def _ratio(latency: Estimate) -> str:
 
 _FARES = {
     "faster": "faster than the given one, but not the fastest",
-    "same": "no faster than the given one",
+    "same": "not measurably faster than the given one",
     "slower": "slower than the given one",
     "unknown": "undecided beside the given one",
 }

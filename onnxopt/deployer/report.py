@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from onnxopt.comparison.words import share_text
+from onnxopt.deployer.code import plain_code
 from onnxopt.measure.text import time_text
 from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
@@ -28,7 +29,10 @@ _TWICE = (
     "ratio is their mean, and the interval holds {all}."
 )
 _NODES = "The runtime fuses the nodes that quantize and dequantize away."
-_EXAMPLES = "A metric is that of the {first} one, then its own (examples scored)."
+_EXAMPLES = (
+    "A metric is that of the {first} one, then its own (examples scored; where their numbers "
+    "differ they are not the same ones)."
+)
 UNSTEADY = "the machine was not steady all the time; another time the figures may be others"
 
 Span = tuple[float, float, float]
@@ -265,6 +269,9 @@ class DeployReport:
             paper.paragraph(f"not taken: {text}")
         paper.line()
         paper.paragraph(f'use it: onnxopt.session("{self.model}").run({self.fed()})')
+        alone = plain_code(self.model, self.session)
+        if alone:
+            paper.line(f"with ONNX Runtime alone: {'; '.join(alone)}")
         paper.paragraph(f"it opens as {self.session}: {self.session_why}")
         for note in self.notes:
             paper.paragraph(f"note: {note}")
@@ -300,7 +307,9 @@ class DeployReport:
     def spent(self) -> str:
         """Say how long it took, stage by stage, and what was there already."""
         took = [
-            f"{name} {s:.0f} s" for name, s in self.stages.items() if s is not None and s >= 0.5
+            f"{name} {f'{s:.0f}' if s >= 0.5 else '<1'} s"
+            for name, s in self.stages.items()
+            if s is not None
         ]
         parts = f" ({', '.join(took)})" if took else ""
         kept = f"; kept from before: {', '.join(self.reused)}" if self.reused else ""

@@ -81,28 +81,3 @@ def confirmed(shipped: Sequence[Opening], candidates: Sequence[Candidate], chose
     before = next(each.ratio for each in candidates if each.label == chosen)
     after = shipped[-1].ratio
     return after is not None and (before is None or after[0] < before[0])
-
-
-def plain_code(model: str, session: str) -> str:
-    """Return what opens a model the same way with ONNX Runtime alone; nothing for other options."""
-    backend: Any = catalogue.backend(session)
-    providers = _PROVIDERS.get(type(backend).target().name)
-    if providers is None or write_options(dataclasses.replace(backend, **_USUAL)):
-        return ""
-    lines = ["import onnxruntime", "", "options = onnxruntime.SessionOptions()"]
-    if backend.threads:
-        lines.append(f"options.intra_op_num_threads = {backend.threads}")
-    if not backend.spinning:
-        lines.append('options.add_session_config_entry("session.intra_op.allow_spinning", "0")')
-    lines += [
-        f"providers = {providers}",
-        f'session = onnxruntime.InferenceSession("{model}", options, providers)',
-    ]
-    return "\n".join(lines)
-
-
-_USUAL = {"threads": 0, "spinning": True}
-_PROVIDERS = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
-}

@@ -40,7 +40,9 @@ def opens(path: Path, target: str) -> list[str]:
     if not release or target == "openvino":
         return []
     text = f"operator set {graph.opset(model)}, IR {model.ir_version}"
-    return [f"ONNX Runtime opens the file from {release} on ({text})"]
+    measured = Host.here().versions.get("onnxruntime")
+    only = f"; it was compared and measured here on {measured} alone" if measured else ""
+    return [f"ONNX Runtime opens the file from {release} on ({text}){only}"]
 
 
 def saturates(asked: Request, *, wide: bool) -> list[str]:

@@ -74,7 +74,8 @@ class Budgeted:
         least = expected_db(len(built.layers), self.attempt.scheme.bits)
         tried = self.attempt.judged(built, self.attempt.loss(built), least)
         tried.metric, tried.drop, tried.refused = judge.metric.name, memory.drop(out), None
-        tried.share = judge.metric.kind is Kind.SHARE
+        tried.share, whole = judge.metric.kind is Kind.SHARE, memory.drop([])
+        tried.whole_drop = whole if out and whole is not None and whole < _RUINED else None
         gone = [name for name in ready.built.layers if name not in built.layers]
         tried.in_float = {name: decibels(memory.noise.get(name, 0.0)) for name in gone}
         return Outcome(built=built, once=ready.once, skip=skip), tried

@@ -108,6 +108,8 @@ class Tried:
     """What a budget was set on."""
     drop: float | None = None
     """How far it has fallen on the samples held back."""
+    whole_drop: float | None = None
+    """How far it falls with all layers quantized, where that is beyond the budget."""
     share: bool = False
     """Whether the metric is a share, from 0 to 1."""
     calibrates: bool = False
@@ -157,12 +159,19 @@ class Tried:
 
     def kept(self) -> Iterator[str]:
         """Yield which layers stay in float, and why."""
-        costly = {name: db for name, db in self.in_float.items() if math.isfinite(db)}
+        if self.whole_drop is not None:
+            yield (
+                f"{self.scheme}: with all of its layers {self._fall(self.whole_drop)}, beyond the "
+                "budget, so some went back to float; the samples that score it chose them, too: "
+                "fresh ones may read a little worse"
+            )
+        finite = {name: db for name, db in self.in_float.items() if math.isfinite(db)}
+        costly = sorted(finite.items(), key=lambda pair: pair[1])
         if costly:
-            shown = [f"{name} ({db:.1f} dB)" for name, db in list(costly.items())[:NAMED]]
+            shown = [f"{name} ({db:.1f} dB)" for name, db in costly[:NAMED]]
             kept = _some(shown, len(costly))
-            yield f"{self.scheme}: nodes back in float, for they cost most: {kept}"
-        idle = [name for name in self.in_float if name not in costly]
+            yield f"{self.scheme}: nodes back in float, what costs most alone first: {kept}"
+        idle = [name for name in self.in_float if name not in finite]
         if idle:
             kept = _some(idle[:NAMED], len(idle))
             yield f"{self.scheme}: nodes in float too, for nothing beside them is integer: {kept}"
@@ -172,12 +181,15 @@ class Tried:
 
     def fall(self) -> str:
         """Say how far the metric of a budget has fallen; nothing without one."""
-        if self.drop is None or math.isnan(self.drop):
-            return "" if self.drop is None else f"{self.metric} is no number"
-        if not self.drop:
+        return "" if self.drop is None else self._fall(self.drop)
+
+    def _fall(self, drop: float) -> str:
+        if math.isnan(drop):
+            return f"{self.metric} is no number"
+        if not drop:
             return f"{self.metric} stays as it is"
-        by = points_text(abs(self.drop)) if self.share else f"{abs(self.drop):.4g}"
-        return f"{self.metric} gets {'worse' if self.drop > 0 else 'better'} by {by}"
+        by = points_text(abs(drop)) if self.share else f"{abs(drop):.4g}"
+        return f"{self.metric} gets {'worse' if drop > 0 else 'better'} by {by}"
 
     def remarks(self) -> Iterator[str]:
         """Yield what is to be said of it beside its figures."""
@@ -205,6 +217,8 @@ class QuantizeReport:
     target: str
     pipeline: str
     """What makes the result again."""
+    passes: str
+    """Those of its passes that quantize, which stand for a scheme; nothing where none do."""
     chosen: str
     """The scheme handed back; ``float`` where none was better."""
     why: str

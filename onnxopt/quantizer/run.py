@@ -108,6 +108,7 @@ class _Quantization:
             model=_name(self._source),
             target=self._request.target,
             pipeline=self._pipeline(chosen),
+            passes=built[1] if built else "",
             chosen=chosen,
             why=why,
             tried=self._tried,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,19 @@ def test_passes_are_left_out_of_all_that_is_made(tmp_path: Path) -> None:
     assert "--skip-pass raise-opset" in said
     raised = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, measure=False)
     assert "optimize" not in raised.reused
+
+
+def test_layers_that_went_back_are_those_that_a_command_repeats(
+    command_line: Any, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"measure": False, "metrics": "noise", "max_drop": 1e-4}
+    report = onnxopt.deploy(DIGITS, str(SAMPLES), folder=tmp_path, scheme="int8", **options)
+    said = " ".join(report.candidates[2].remarks)
+    assert "with all of its layers noise gets worse by" in said
+    levels = [float(each) for each in re.findall(r"\(([\d.]+) dB\)", said)]
+    assert levels
+    assert levels == sorted(levels)
+    made = (tmp_path / "quantized.onnx").read_bytes()
+    line = next(line for line in report.commands if line.startswith("onnxopt quantize"))
+    assert command_line(*shlex.split(line)[1:]).status == 0
+    assert (tmp_path / "quantized.onnx").read_bytes() == made

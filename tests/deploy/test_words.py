@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import onnxruntime
 import pytest
 
 import onnxopt
 from onnxopt.deployer.choice import left_behind
+from onnxopt.deployer.code import plain_code
 from onnxopt.deployer.exactness import Rests
 from onnxopt.deployer.held import Held
 from onnxopt.deployer.report import Candidate, DeployReport, Opening
 from onnxopt.deployer.timing import with_times
-from onnxopt.deployer.ways import confirmed, plain_code
+from onnxopt.deployer.ways import confirmed
 from onnxopt.deployer.words import over_budget, undecided
 from onnxopt.samples import Samples
 from tests.source import ROOT
@@ -23,11 +25,14 @@ DIGITS = ROOT / "examples" / "digits.onnx"
 
 @pytest.mark.parametrize("text", ["cpu", "cpu{threads=1}", "cpu{spinning=false}"])
 def test_the_code_for_the_runtime_alone_opens_it(text: str) -> None:
-    found: dict[str, Any] = {}
-    exec(plain_code(str(DIGITS), text), found)
+    found: dict[str, Any] = {"onnxruntime": onnxruntime}
+    *options, opened = plain_code(str(DIGITS), text)
+    exec("\n".join([*options, f"session = {opened}"]), found)
     assert found["session"].get_inputs()[0].name == "image"
-    assert found["options"].intra_op_num_threads == (1 if "threads" in text else 0)
-    assert plain_code(str(DIGITS), "cpu{arena=false}") == ""
+    given = found["session"].get_session_options()
+    assert given.intra_op_num_threads == (1 if "threads" in text else 0)
+    assert bool(options) == (text != "cpu")
+    assert plain_code(str(DIGITS), "cpu{arena=false}") == []
 
 
 def test_a_table_says_how_it_was_measured() -> None:
