@@ -83,7 +83,7 @@ class Nbits(Pass):
         params = fit_array(matrix, kind, reach, symmetric=self.symmetric)
         base, output = layer.weight.name, layer.output
         held: list[ir.Value | None] = [
-            layer.x,
+            layer.node.inputs[0],  # a layer before may have been written by now
             emitter.constant(blocks(quantize(matrix, params), params), f"{base}_uint{self.bits}"),
             emitter.constant(np.ascontiguousarray(params.scale.T), f"{base}_scale"),
         ]

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import onnx
 
-from tests.contract.corpus import arithmetic, control, dialects, interface, layers, shapes
+from tests.contract.corpus import arithmetic, control, dialects, interface, layers, shapes, written
 
 
 def _of(theme: ModuleType) -> dict[str, onnx.ModelProto]:
@@ -17,5 +17,5 @@ def _of(theme: ModuleType) -> dict[str, onnx.ModelProto]:
 
 def graphs() -> dict[str, onnx.ModelProto]:
     """Return every graph by its name, fresh ones at each call."""
-    themes = (arithmetic, control, dialects, interface, layers, shapes)
+    themes = (arithmetic, control, dialects, interface, layers, shapes, written)
     return {name: graph for theme in themes for name, graph in _of(theme).items()}
