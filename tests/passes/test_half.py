@@ -169,3 +169,32 @@ def test_a_second_run_finds_nothing() -> None:
     model = net(scale=1e4)
     assert halved(model) == 6
     assert halved(model) == 0
+
+
+@pytest.mark.parametrize(("perm", "left"), [([1, 0, 2], 2), ([0, 1, 2], 0)])
+def test_what_the_runtime_cannot_join_stays(perm: list[int], left: int) -> None:
+    """A product by weights of what a Transpose moved along the first axis."""
+    text = f"""(float[N,S,8] x) => (float[S1,N1,4] y) {{
+        r = Relu (x)
+        t = Transpose <perm = {perm}> (r)
+        y = MatMul (t, w)
+    }}"""
+    model = weights.model(text, {"w": weights.normal(8, 4)}, opset=20)
+    shapes.infer(model)
+    given = {"x": weights.normal(2, 3, 8)}
+    before = run(ir.to_proto(model), given)["y"]
+    context = Context(load=CPU, samples=Samples.of([given]))
+    assert Pipeline.parse("quantize/half").run(model, context, [Verify()]) == 3 - left
+    assert kinds(model)["Relu"] == ir.DataType.FLOAT16
+    after = run(ir.to_proto(model), given)["y"]
+    np.testing.assert_allclose(after, before, atol=2e-2 * float(np.abs(before).max()))
+
+
+def test_an_attribute_that_names_the_type_keeps_it() -> None:
+    text = "(float[N,3] x) => (float[N,3] y) { r = Relu (x) c = Cast <to = 1> (r) y = Relu (c) }"
+    model = weights.model(text, {}, opset=20)
+    shapes.infer(model)
+    given = {"x": weights.normal(2, 3)}
+    context = Context(load=CPU, samples=Samples.of([given]))
+    assert Pipeline.parse("quantize/half").run(model, context, [Verify()]) == 2
+    assert run(ir.to_proto(model), given)["y"].dtype == np.float32
