@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -21,20 +21,20 @@ class FixShapes(Pass):
     def run(self, model: ir.Model, context: Context) -> int:
         """Fix the inputs named, then every other dimension that carries the same name."""
         wanted = given.read(model, self.shapes)
-        if not wanted.shapes or not context.gate.permit(self.name, "model"):
-            return 0
-        changes = 0
-        for value, shape in wanted.shapes.items():
-            changes += int(graph.dims(value) != shape)
-            value.shape = ir.Shape(shape)
+        fixed: dict[ir.Value, Sequence[int | str | None]] = {
+            value: shape for value, shape in wanted.shapes.items() if graph.dims(value) != shape
+        }
         for value in [*model.graph.inputs, *model.graph.outputs]:
-            changes += _substitute(value, wanted.names)
-        return changes
+            found = graph.dims(value)
+            if value not in wanted.shapes and found is not None:
+                bound = tuple(_bound(dim, wanted.names) for dim in found)
+                fixed |= {value: bound} if bound != found else {}
+        if not fixed or not context.gate.permit(self.name, "model"):
+            return 0
+        for value, shape in fixed.items():
+            value.shape = ir.Shape(shape)
+        return len(fixed)
 
 
-def _substitute(value: ir.Value, bound: Mapping[str, int]) -> int:
-    found = graph.dims(value)
-    if found is None or not any(dim in bound for dim in found if isinstance(dim, str)):
-        return 0
-    value.shape = ir.Shape([bound.get(d, d) if isinstance(d, str) else d for d in found])
-    return 1
+def _bound(dim: int | str | None, names: Mapping[str, int]) -> int | str | None:
+    return names.get(dim, dim) if isinstance(dim, str) else dim

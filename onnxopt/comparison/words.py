@@ -35,6 +35,11 @@ def points_text(share: float) -> str:
     return f"{100 * share:.3g} point{'' if share == 0.01 else 's'}"
 
 
+def examples_text(count: int) -> str:
+    """Return how many examples were scored."""
+    return f"{count:,} example{'s' if count != 1 else ''}"
+
+
 def worst_text(worst: Worst | None) -> str:
     """Return the largest difference and where it is."""
     if worst is None:
@@ -69,7 +74,7 @@ def _by(change: Change) -> str:
 
 def judgement(change: Change) -> str:
     """Say whether a change of a metric is more than chance."""
-    on = f"on {change.units:,} example{'s' if change.units != 1 else ''}"
+    on = f"on {examples_text(change.units)}"
     flips = f"{change.lost} lost, {change.won} won {on}" if change.chance is not None else on
     chance = "" if change.chance is None else f", McNemar p = {change.chance:.2g}"
     if math.isnan(change.after - change.before):

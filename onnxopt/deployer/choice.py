@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from onnxopt.comparison.words import examples_text
 from onnxopt.deployer.report import OPTIMIZED, QUANTIZED, Candidate
 
 
-def best_of(candidates: Sequence[Candidate], bound: str = "") -> tuple[str, str]:
-    """Return what to deploy and why; ``bound`` says what a quantized one had to keep.
+class Bound(NamedTuple):
+    """What a quantized file had to keep."""
+
+    text: str = ""
+    scored: bool = False
+    """Whether that is on its first metric."""
+
+
+NONE = Bound()
+
+
+def best_of(candidates: Sequence[Candidate], bound: Bound = NONE) -> tuple[str, str]:
+    """Return what to deploy and why.
 
     The fastest that is measurably faster than the first, the quantized one only where its interval
     lies below what the optimized one takes, if that could be told; without any, the optimized
@@ -40,17 +53,18 @@ def _surely(best: Candidate, optimized: Candidate) -> bool:
     return best.ratio is not None and best.ratio[2] < _taken(optimized)
 
 
-def _why(best: Candidate, first: str, bound: str) -> str:
+def _why(best: Candidate, first: str, bound: Bound) -> str:
     times = "" if best.ratio is None else f" ({1 / best.ratio[0]:.2f} times as fast)"
     text = f"{best.verdict} than the {first} one{times}"
     if best.label != QUANTIZED:
         return f"{text}, and it computes the same"
-    scored = best.metrics[:1] if bound else ()
-    for metric in scored:
-        told = " -> ".join(metric.ends())
-        text = f"{text}; {metric.name} {told} on {metric.examples:,} examples"
-    where = "" if scored else " where it was compared"
-    return f"{text}, and within its bound{where}: {bound}" if bound else text
+    if not bound.text:
+        return text
+    if not bound.scored:
+        return f"{text}, and within its bound where it was compared: {bound.text}"
+    metric = best.metrics[0]
+    told = f"{metric.name} {' -> '.join(metric.ends())} on {examples_text(metric.examples)}"
+    return f"{text}; {told}, and within its bound: {bound.text}"
 
 
 def left_behind(candidates: Sequence[Candidate], chosen: str, *, measured: bool) -> list[str]:

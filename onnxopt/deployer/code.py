@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 from onnxopt import catalogue
@@ -33,4 +34,5 @@ def plain_code(model: str, session: str) -> list[str]:
         lines.insert(0, "options = onnxruntime.SessionOptions()")
     given = "options, " if lines else ""
     names = ", ".join(f'"{name}"' for name in providers)
-    return [*lines, f'onnxruntime.InferenceSession("{model}", {given}providers=[{names}])']
+    path = json.dumps(model)
+    return [*lines, f"onnxruntime.InferenceSession({path}, {given}providers=[{names}])"]

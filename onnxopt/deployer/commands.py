@@ -19,6 +19,8 @@ class Made(NamedTuple):
 
     scheme: str
     """What makes it again; nothing where only trying all does."""
+    settled: bool
+    """Whether that is passes that leave no choice, so that nothing is to be compared."""
     bounded: bool
     """Whether it was held to a drop of a metric."""
 
@@ -66,11 +68,13 @@ class Commands:
         """Keep the command that quantizes a file as it was ``found`` best."""
         words: list[object] = ["--scheme", found.scheme] if found.scheme else []
         words += [word for name in asked.skip_passes for word in ("--skip-pass", name)]
-        if found.bounded:
-            words += ["--max-drop", asked.max_drop]
-            words += ["--metric", asked.metrics[0]] if asked.metrics else []
-        words += ["--check-portability"] if asked.check_portability else []
-        words += ["--budget", f"{asked.budget_s:g}"] if asked.measure else ["--no-measure"]
+        if found.settled:
+            words += ["--no-compare", "--no-measure"]
+        else:
+            words += ["--max-drop", asked.max_drop] if found.bounded else []
+            words += ["--metric", asked.metrics[0]] if found.bounded and asked.metrics else []
+            words += ["--check-portability"] if asked.check_portability else []
+            words += ["--budget", f"{asked.budget_s:g}"] if asked.measure else ["--no-measure"]
         self.add("quantize", source, "-o", path, *words, "--target", asked.target)
 
     def add(self, command: str, *words: object) -> None:

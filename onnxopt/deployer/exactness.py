@@ -11,7 +11,7 @@ from onnxopt.comparison.metrics import Kind
 from onnxopt.comparison.report import CompareReport, Limits, Output
 from onnxopt.comparison.run import Request, compare
 from onnxopt.comparison.scores import Change
-from onnxopt.comparison.words import change_text, points_text
+from onnxopt.comparison.words import change_text, examples_text, points_text
 from onnxopt.deployer.stages import Result
 from onnxopt.split import CALIBRATING
 
@@ -130,23 +130,24 @@ def _allowed(change: Change, drop: float) -> str:
 def _coarse(report: CompareReport, *, calibrated: bool) -> str:
     """Say where a larger fall than is allowed cannot be ruled out, and what would tell."""
     drop = report.limits.max_drop
-    if not drop or not report.metrics or report.metrics[0].kind is not Kind.SHARE:
+    if not drop or report.faults or not report.metrics:
         return ""
     change = report.metrics[0]
-    if change.chance is None:  # an example is more than one hit or miss
-        return ""
-    reach = 1.0 if change.change is None else -change.change.low
+    if change.kind is not Kind.SHARE or change.change is None or change.chance is None:
+        return ""  # an example is more than one hit or miss
+    reach = -change.change.low
     if reach <= drop:
         return ""
     text = (
-        f"{change.units:,} examples do not rule out that {change.name} falls by more than "
-        f"{points_text(drop)}: it may be {100 * reach:.4g} (95 %)"
+        f"{examples_text(change.units)} cannot rule out that {change.name} falls by more than "
+        f"{points_text(drop)}: it may be {100 * reach:.4g} points (95 %)"
     )
     fall = max(change.before - change.after, 0.0)
     if fall >= drop:
         return text
     spread = reach - (change.before - change.after)
     needed = change.units * (spread / (drop - fall)) ** (2 if change.lost or change.won else 1)
+    needed *= report.samples / change.units  # examples may come several in a sample
     given = CALIBRATING.given_for(math.ceil(needed)) if calibrated else needed
     scored = f", of which about {_round(needed):,} are scored," if calibrated else ""
     so = f"goes on to fall by {points_text(fall)}, as here" if fall else "does not fall"

@@ -47,6 +47,7 @@ def quantized(source: Path, path: Path, asked: quantizer.Request) -> Result:
         "ratio": None if taken is None or taken.latency is None else _values(taken.latency),
         "runs_with": "" if taken is None else taken.runs_with,
         "scheme": _scheme(report, taken, asked.scheme),
+        "settled": taken is not None and _settled(taken),
         "left": list(_left(report)),
         "notes": report.notes,
         "warnings": report.warnings,
@@ -61,9 +62,13 @@ def _scheme(report: QuantizeReport, taken: Tried | None, asked: str | None) -> s
     """
     if taken is None or taken.scheme in (FLOAT, GIVEN) or taken.runs_with:
         return ""
-    whole = not taken.in_float and not taken.slower
-    named = whole and (taken.scheme in SCHEMES or taken.scheme == asked)
-    return taken.scheme if named else report.passes
+    named = taken.scheme in SCHEMES or taken.scheme == asked
+    return taken.scheme if named and not _settled(taken) else report.passes
+
+
+def _settled(taken: Tried) -> bool:
+    """Return whether layers went back to float, which another run could choose otherwise."""
+    return bool(taken.in_float or taken.slower)
 
 
 def _floats(model: ir.Model) -> Iterator[str]:

@@ -30,8 +30,8 @@ _TWICE = (
 )
 _NODES = "The runtime fuses the nodes that quantize and dequantize away."
 _EXAMPLES = (
-    "A metric is that of the {first} one, then its own (examples scored; where their numbers "
-    "differ they are not the same ones)."
+    "A metric is that of the {first} one, then its own (examples scored: all, or those held back "
+    "from calibration)."
 )
 UNSTEADY = "the machine was not steady all the time; another time the figures may be others"
 
@@ -284,8 +284,8 @@ class DeployReport:
 
     def lines(self) -> list[str]:
         """Return the commands that repeat it, and the one that does all of it."""
-        whole = f"{self.command}  # all of it; --again measures anew"
-        return [*self.commands, *([whole] if self.command else [])]
+        anew = "; --again measures anew" if any(each.ratio for each in self.candidates) else ""
+        return [*self.commands, *([f"{self.command}  # all of it{anew}"] if self.command else [])]
 
     def fed(self) -> str:
         """Return what is fed, as Python: a dictionary by the names of the inputs."""
@@ -307,7 +307,7 @@ class DeployReport:
     def spent(self) -> str:
         """Say how long it took, stage by stage, and what was there already."""
         took = [
-            f"{name} {f'{s:.0f}' if s >= 0.5 else '<1'} s"
+            f"{name} {f'{s:.0f}' if s >= 1 else '<1'} s"
             for name, s in self.stages.items()
             if s is not None
         ]

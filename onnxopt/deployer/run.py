@@ -11,7 +11,7 @@ from pathlib import Path
 
 from onnxopt import __version__, catalogue, io, lossless, quantizer
 from onnxopt.comparison import run as comparison
-from onnxopt.deployer.choice import best_of, left_behind
+from onnxopt.deployer.choice import Bound, best_of, left_behind
 from onnxopt.deployer.clock import Clock
 from onnxopt.deployer.commands import Commands, Made, deploy_command
 from onnxopt.deployer.exactness import EXACT, Rests, compared, in_use, limits_of
@@ -97,7 +97,7 @@ class _Deployment:
         """Of files that need another setting than the target asked for."""
         self._commands = Commands(request.samples, request.seed)
         self._samples = request.samples
-        self._bound = ""
+        self._bound = Bound()
         self._shown = 0.0  # how far the progress has been said to be: it never goes back
 
     def run(self) -> DeployReport:
@@ -300,7 +300,7 @@ class _Deployment:
         self._files[QUANTIZED], self._quantized = path, found
         self._of[QUANTIZED] = [*found["notes"], *saturates(asked, wide=found["saturates"])]
         self._target_of[QUANTIZED] = found["runs_with"] or asked.target
-        made = Made(scheme=found["scheme"], bounded=budget is not None)
+        made = Made(found["scheme"], settled=found["settled"], bounded=budget is not None)
         self._commands.quantize(source, path, asked, made)
 
     def _metric(self) -> tuple[object, ...]:
@@ -324,7 +324,8 @@ class _Deployment:
         found = self._stages.do(
             f"compare {label}", key, lambda: self._compared(label, least, rests)
         )
-        self._bound = found["bound"] or self._bound
+        if found["bound"]:
+            self._bound = Bound(found["bound"], scored="max_drop" in found["limits"])
         self._warnings += [found["coarse"]] if found["coarse"] else []
         self._repeat_compare(label, found["limits"])
         if found["unscored"]:

@@ -18,7 +18,7 @@ from onnxopt.io.replace import put
 from onnxopt.samples import Samples
 
 _FILE = "stages.json"
-_FORMAT = 6
+_FORMAT = 7
 """Grows when results are kept in another form: what was kept before is made anew."""
 
 WRITTEN = ("exported.onnx", "optimized.onnx", "quantized.onnx", "model.onnx")

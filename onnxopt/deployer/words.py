@@ -40,8 +40,8 @@ def opens(path: Path, target: str) -> list[str]:
     if not release or target == "openvino":
         return []
     text = f"operator set {graph.opset(model)}, IR {model.ir_version}"
-    measured = Host.here().versions.get("onnxruntime")
-    only = f"; it was compared and measured here on {measured} alone" if measured else ""
+    here = [each for name, each in Host.here().versions.items() if name.startswith("onnxruntime")]
+    only = f"; here it was run by {here[0]} alone" if here else ""
     return [f"ONNX Runtime opens the file from {release} on ({text}){only}"]
 
 

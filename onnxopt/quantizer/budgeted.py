@@ -20,11 +20,8 @@ from onnxopt.quantizer.guard import decibels, expected_db
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.memory import Memory, digest
 from onnxopt.quantizer.mixed import Timing
-from onnxopt.quantizer.report import Tried
+from onnxopt.quantizer.report import RUINED, Tried
 from onnxopt.quantizer.search import TRIALS, Search
-
-_RUINED = 1e9
-"""The drop of a model that the target does not run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +72,7 @@ class Budgeted:
         tried = self.attempt.judged(built, self.attempt.loss(built), least)
         tried.metric, tried.drop, tried.refused = judge.metric.name, memory.drop(out), None
         tried.share, whole = judge.metric.kind is Kind.SHARE, memory.drop([])
-        tried.whole_drop = whole if out and whole is not None and whole < _RUINED else None
+        tried.whole_drop = whole if out else None
         gone = [name for name in ready.built.layers if name not in built.layers]
         tried.in_float = {name: decibels(memory.noise.get(name, 0.0)) for name in gone}
         return Outcome(built=built, once=ready.once, skip=skip), tried
@@ -102,7 +99,7 @@ class Budgeted:
             return 0.0
         change = self.judge.change(built.model)
         if change is None:
-            return _RUINED
+            return RUINED
         best = memory.best(self.judge.most)
         if change.drop <= self.judge.most and (best is None or len(out) < len(best)):
             self.keep(built.model)

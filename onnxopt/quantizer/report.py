@@ -73,6 +73,9 @@ def _portable(scheme: str) -> str:
     return "with weight-bits=7 nothing does"
 
 
+RUINED = 1e9
+"""The drop of a model that the target does not run."""
+
 NAMED = 8
 """Names in one line."""
 
@@ -186,6 +189,8 @@ class Tried:
     def _fall(self, drop: float) -> str:
         if math.isnan(drop):
             return f"{self.metric} is no number"
+        if drop >= RUINED:
+            return f"{self.metric} cannot be scored: the target does not run it"
         if not drop:
             return f"{self.metric} stays as it is"
         by = points_text(abs(drop)) if self.share else f"{abs(drop):.4g}"

@@ -53,7 +53,7 @@ def sides(node: ir.Node, version: int, to: ir.DataType) -> Sides | None:
     """
     if node.domain or node.op_type in PRECISE or graph.has_bodies(node):
         return None
-    if TYPED & node.attributes.keys() or _ends_the_runtime(node):
+    if TYPED & node.attributes.keys():
         return None
     found = _schema(node.op_type, version)
     if found is None:
@@ -75,17 +75,17 @@ def sides(node: ir.Node, version: int, to: ir.DataType) -> Sides | None:
     return Sides(tuple(changing[0]), tuple(changing[1])) if all(changing) else None
 
 
-def _ends_the_runtime(node: ir.Node) -> bool:
+def ends_the_runtime(node: ir.Node) -> bool:
     """Return whether it multiplies what a Transpose moves along the first axis, or is that one.
 
-    ONNX Runtime from 1.24 to 1.32 joins the two on the CPU, through the casts that it puts between
-    them for want of kernels for float16, and ends in a segmentation fault over what comes out.
+    Where ONNX Runtime has no kernels for half precision it puts casts between the two. From 1.24 to
+    1.32 it joins them all the same, and ends in a segmentation fault over what comes out.
     """
     if node.op_type == "Transpose":
         moves = (graph.attr_ints(node, "perm") or (1,))[0] != 0
         return moves and any(_multiplies(use.node) for use in node.outputs[0].uses())
     before = node.inputs[0].producer() if _multiplies(node) and node.inputs[0] else None
-    return before is not None and before.op_type == "Transpose" and _ends_the_runtime(before)
+    return before is not None and before.op_type == "Transpose" and ends_the_runtime(before)
 
 
 def _multiplies(node: ir.Node) -> bool:

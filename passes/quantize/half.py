@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
-from onnxopt.passes.quantize._halves import Sides, sides
+from onnxopt.passes.quantize._halves import Sides, ends_the_runtime, sides
 from onnxopt.passes.quantize._plan import Choice
 from onnxopt.quantization.stream import stream
 
@@ -53,7 +53,8 @@ class Half(Pass):
         found: dict[ir.Node, Sides] = {}
         for node in model.graph:
             changing = sides(node, version, to) if choice.allows(node) else None
-            if changing is not None:
+            casts = self.type not in context.target.half
+            if changing is not None and not (casts and ends_the_runtime(node)):
                 found[node] = changing
         found = _within(model, context, found, to, _LARGEST[to] / self.margin)
         found = {

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import pytest
 
 import onnxopt
+from onnxopt import lossless
 from onnxopt.base import Context, Observer, Pass
 from onnxopt.errors import ModelError, OnnxoptError, UsageError, VerificationError
 from onnxopt.pipeline import Pipeline
@@ -214,3 +215,15 @@ def test_there_is_nothing_else() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         onnxopt.nothing  # noqa: B018
     assert Observer().before(Wrong(), as_model(Path())) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("y = Relu(x)", "18 to 20, by which this model gains no operator; for older"),
+        ("g = Gelu(x) y = Swish(g)", "18 to 20, for Gelu, Swish; for older runtimes: --skip"),
+    ],
+)
+def test_what_a_raised_operator_set_is_for(body: str, told: str) -> None:
+    model = model_of(f"(float[n,4] x) => (float[n,4] y) {{ {body} }}", opset=20)
+    assert told in lossless.raised(18, model, "--skip")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 
@@ -16,8 +18,9 @@ from onnxopt.deployer.held import Held
 from onnxopt.deployer.report import Candidate, DeployReport, Opening
 from onnxopt.deployer.timing import with_times
 from onnxopt.deployer.ways import confirmed
-from onnxopt.deployer.words import over_budget, undecided
+from onnxopt.deployer.words import opens, over_budget, undecided
 from onnxopt.samples import Samples
+from tests.contract.corpus.build import model
 from tests.source import ROOT
 
 DIGITS = ROOT / "examples" / "digits.onnx"
@@ -157,3 +160,11 @@ def test_measurements_beyond_the_budget_are_told_by_name() -> None:
     (text,) = over_budget(stages, 20.0)
     assert "--budget: ways to open 41 s;" in text
     assert over_budget({"quantize": 40.0}, 20.0) == []
+
+
+def test_which_release_opens_a_file_is_told(tmp_path: Path) -> None:
+    onnx.save(model("g (float[n] x) => (float[n] y) { y = Gelu(x) }"), tmp_path / "a.onnx")
+    (text,) = opens(tmp_path / "a.onnx", "cpu")
+    assert "ONNX Runtime opens the file from 1.18 on (operator set 20, IR 10)" in text
+    assert f"; here it was run by {onnxruntime.__version__} alone" in text
+    assert opens(tmp_path / "a.onnx", "openvino") == []

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from onnxopt import host
 from onnxopt.diagnosis import cpu, limits, steadiness, storage, variables
 from onnxopt.diagnosis.cgroup import limits as allowed
 from onnxopt.diagnosis.child import Reply
+from onnxopt.kernels import VNNI
 from tests.diagnosis.pretend import RUNTIME, cores, replies, system, told
 
 V2 = {"proc/self/cgroup": "0::/a/b\n"}
@@ -162,3 +164,8 @@ def test_a_temporary_folder_that_is_not_there_is_a_problem(tmp_path: Path) -> No
     (finding,) = storage.check(seen)
     assert finding.severity == "problem"
     assert finding.remedy.startswith("export TMPDIR=")
+
+
+def test_a_machine_tells_what_kernels_are_chosen_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "field", lambda name: " ".join(VNNI) if name == "flags" else "")
+    assert set(host.Host.here().flags) == set(VNNI)
