@@ -46,6 +46,16 @@ class Choosing:
             return FLOAT, "the optimized model is the fastest as it is"
         return best, "the fastest that keeps the outputs"
 
+    def tied(self) -> list[Tried]:
+        """Return those of which each may be the fastest, for all that was measured; or nothing."""
+        fit = [row for row in self.tried if row.scheme in self.built and not row.refused]
+        timed = [(row.latency, row) for row in fit if row.outcome == "faster" and row.latency]
+        if not timed:
+            return []
+        reach = min(timed, key=lambda pair: pair[0].value)[0].high
+        near = [row for latency, row in timed if latency.low <= reach]
+        return near if len(near) > 1 else []
+
     def _float(self) -> Tried | None:
         return next((row for row in self.tried if row.scheme == FLOAT), None)
 

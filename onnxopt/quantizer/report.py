@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxopt.comparison.words import points_text
-from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.intervals import Estimate, holding
+from onnxopt.measure.verdict import change
 from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
 
@@ -146,6 +147,20 @@ class Tried:
         self.sensitivity = [
             dataclasses.replace(each, integer=each.layer in layers) for each in self.sensitivity
         ]
+
+    def measured_again(self, ratio: Estimate | None, verdict: str) -> None:
+        """Take a second measurement in: the mean of both ratios, and an interval that holds both.
+
+        Its ``verdict`` stands where both together do not tell that this is faster.
+        """
+        if self.latency is None or ratio is None:
+            return
+        both = holding(self.latency.log(), ratio.log())
+        self.latency = both.exp()
+        if both.high < 0:
+            self.verdict = f"faster by {change(both)}"
+        else:
+            self.outcome, self.verdict = "unknown", verdict
 
     def cells(self) -> list[str]:
         """Return a row of the table."""

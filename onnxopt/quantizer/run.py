@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import onnx_ir as ir
@@ -14,6 +14,7 @@ from onnxopt.base import Context
 from onnxopt.costs import Costs
 from onnxopt.errors import BackendError, UsageError
 from onnxopt.feeds import sizes_of
+from onnxopt.measure.report import Row
 from onnxopt.pipeline import Pipeline
 from onnxopt.profiling import executed
 from onnxopt.quantization.coverage import foretold, integer_operators, seen, share_of
@@ -326,22 +327,32 @@ class _Quantization:
                 self._built[label], self._set_to[label] = (built, made), backend
 
     def _measure(self, plain: ir.Model, split: Split) -> None:
-        """Measure the model given, the optimized one, and what keeps the outputs."""
+        """Measure the model given, the optimized one, and what keeps the outputs.
+
+        Those of which each may be the fastest are measured again, without the others.
+        """
         rows = {row.scheme: row for row in self._tried if row.scheme == FLOAT or self._fits(row)}
+        for name, row in self._timed(rows, plain, split).items():
+            rows[name].latency, rows[name].outcome = row.ratio, row.outcome
+            rows[name].verdict = row.verdict or (row.error or "")
+        tied = {row.scheme: row for row in Choosing(self._tried, self._built, measured=True).tied()}
+        for name, row in (self._timed(tied, plain, split) if tied else {}).items():
+            tied[name].measured_again(row.ratio, row.verdict)
+
+    def _timed(self, names: Iterable[str], plain: ir.Model, split: Split) -> Mapping[str, Row]:
+        models = {n: plain if n == FLOAT else self._built[n][0].model for n in names}
         found = latencies(
             self._source,
-            {n: plain if n == FLOAT else self._built[n][0].model for n in rows},
-            {name: self._set_to.get(name, self._backend) for name in rows},
+            models,
+            {name: self._set_to.get(name, self._backend) for name in models},
             feeds=split.held(4),
             budget_s=self._request.budget_s,
             seed=self._request.seed,
             default=self._backend,
             progress=self._request.progress,
         )
-        for name, row in found.rows.items():
-            rows[name].latency, rows[name].outcome = row.ratio, row.outcome
-            rows[name].verdict = row.verdict or (row.error or "")
         self._unsteady += found.warnings
+        return found.rows
 
     def _fits(self, row: Tried) -> bool:
         return row.scheme in self._built and not row.refused

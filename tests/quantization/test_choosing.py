@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx_ir as ir
 import pytest
 
@@ -50,6 +52,22 @@ def row_of(
 def test_nothing_slower_than_the_model_given_is_taken(rows: list[Tried], chosen: str) -> None:
     built = {row.scheme for row in rows} - {"float"}
     assert Choosing(rows, built, measured=True).best()[0] == chosen
+
+
+def test_those_of_which_each_may_be_the_fastest_are_measured_again() -> None:
+    values = {"int8": 0.5, "int8-dynamic": 0.58, "int8-weights": 0.7, "half": 0.4, "fp8": 0.45}
+    rows = [row_of(name, value, outcome="faster") for name, value in values.items()]
+    rows[3].outcome, rows[4].refused = "unknown", "ruined"
+    first, second = Choosing(rows, set(values), measured=True).tied()
+    assert (first.scheme, second.scheme) == ("int8", "int8-dynamic")
+    assert Choosing(rows[:1], set(values), measured=True).tied() == []
+    first.measured_again(Estimate(0.6, 0.58, 0.62), "not told")
+    assert first.latency is not None
+    assert first.latency.value == pytest.approx(math.sqrt(0.5 * 0.6))
+    assert (first.latency.low, first.latency.high) == pytest.approx((0.45, 0.62))
+    assert first.verdict == "faster by 45.2 % (95 %: 38.0 to 55.0)"
+    second.measured_again(Estimate(0.9, 0.8, 1.1), "not told")
+    assert (second.outcome, second.verdict) == ("unknown", "not told")
 
 
 ENCODER = """
