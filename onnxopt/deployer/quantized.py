@@ -132,6 +132,8 @@ _FARES = {
 }
 """What an outcome says of a scheme that was not taken."""
 
+_TIED = "not surely the faster of the two, and its ranges rest on samples"
+
 
 def _left(report: QuantizeReport) -> Iterator[str]:
     """Say of each scheme that was tried and not taken why it was not."""
@@ -144,6 +146,8 @@ def _left(report: QuantizeReport) -> Iterator[str]:
         if not row.refused and row.latency is not None:
             why = f"{_FARES[row.outcome or 'unknown']}: {_ratio(row.latency)} of its time"
             if not nothing and taken is not None and taken.latency is not None:
+                if row.outcome == "faster" and row.latency.value < taken.latency.value:
+                    why = f"{_TIED}: {_ratio(row.latency)} of the given one's time"
                 why = f"{why}, where {report.chosen} takes {_ratio(taken.latency)}"
             why += f"; {row.fall()}" if row.drop is not None else ""
         yield f"{row.scheme}: {why or f'{report.chosen} keeps the outputs and comes first'}"

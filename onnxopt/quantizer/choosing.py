@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from onnxopt.measure.intervals import Estimate
 from onnxopt.quantizer.attempt import LEAST_BITS
 from onnxopt.quantizer.report import Tried
 
@@ -44,7 +45,27 @@ class Choosing:
         own = self._float()
         if own is not None and own.latency and own.latency.value <= timed[best].value:
             return FLOAT, "the optimized model is the fastest as it is"
+        sparing = self._on_no_samples(timed, best)
+        if sparing != best:
+            return sparing, f"as fast as {best} for all that was measured, and rests on no samples"
         return best, "the fastest that keeps the outputs"
+
+    def _on_no_samples(self, timed: Mapping[str, Estimate], best: str) -> str:
+        """Return the fastest that needs no calibration, if each of it and the best is in reach.
+
+        In reach of the other's interval, that is: ranges that samples gave may not hold for what
+        the model is fed later on, so they have to gain something.
+        """
+        calibrated = {row.scheme for row in self.tried if row.calibrates}
+        if best not in calibrated:
+            return best
+        first = timed[best]
+        near = [
+            scheme
+            for scheme, each in timed.items()
+            if scheme not in calibrated and each.value <= first.high and first.value >= each.low
+        ]
+        return min(near, key=lambda scheme: timed[scheme].value, default=best)
 
     def tied(self) -> list[Tried]:
         """Return those of which each may be the fastest, for all that was measured; or nothing."""

@@ -54,6 +54,25 @@ def test_nothing_slower_than_the_model_given_is_taken(rows: list[Tried], chosen:
     assert Choosing(rows, built, measured=True).best()[0] == chosen
 
 
+@pytest.mark.parametrize(
+    ("dynamic", "calibrated", "chosen"),
+    [
+        (0.52, True, "int8-dynamic"),  # each lies in the interval of the other
+        (0.52, False, "int8"),
+        (0.56, True, "int8"),
+    ],
+)
+def test_a_tie_goes_to_what_needs_no_samples(dynamic: float, calibrated: bool, chosen: str) -> None:
+    rows = [
+        row_of("int8", 0.5, outcome="faster"),
+        row_of("int8-dynamic", dynamic, outcome="faster"),
+    ]
+    rows[0].calibrates = calibrated
+    found, why = Choosing(rows, {"int8", "int8-dynamic"}, measured=True).best()
+    assert found == chosen
+    assert ("rests on no samples" in why) == (chosen != "int8")
+
+
 def test_those_of_which_each_may_be_the_fastest_are_measured_again() -> None:
     values = {"int8": 0.5, "int8-dynamic": 0.58, "int8-weights": 0.7, "half": 0.4, "fp8": 0.45}
     rows = [row_of(name, value, outcome="faster") for name, value in values.items()]
