@@ -54,7 +54,10 @@ def _surely(best: Candidate, optimized: Candidate) -> bool:
 
 
 def _why(best: Candidate, first: str, bound: Bound) -> str:
-    times = "" if best.ratio is None else f" ({1 / best.ratio[0]:.2f} times as fast)"
+    times = ""
+    if best.ratio is not None:
+        value, least, most = (1 / best.ratio[at] for at in (0, 2, 1))
+        times = f" ({value:.2f} times as fast, {least:.2f} to {most:.2f})"
     text = f"{best.verdict} than the {first} one{times}"
     if best.label != QUANTIZED:
         return f"{text}, and it computes the same"

@@ -26,9 +26,9 @@ _READING = (
 _NOISE = "The {first} one beside itself reads {low:.3f} to {high:.3f}."
 _TWICE = (
     "The {best} one was measured {times}: {before}{one} with the others, {two} by itself; its "
-    "ratio is their mean, and the interval holds {all}."
+    "ratio is their geometric mean, and the interval holds {all}."
 )
-_NODES = "The runtime fuses the nodes that quantize and dequantize away."
+_NODES = "The runtime fuses away the nodes that quantize and dequantize."
 _EXAMPLES = (
     "A metric is that of the {first} one, then its own (examples scored: all, or those held back "
     "from calibration)."
