@@ -81,8 +81,8 @@ def disturbed(share: float) -> list[str]:
         return []
     return [
         f"other processes took up to {100 * share:.0f} % of the processors while latency was "
-        "measured: which is faster stands, but the ratios are those of a machine as busy, and may be "
-        "far from a quiet one's; --again there measures anew, and keeps the rest"
+        "measured: which is faster stands, but the ratios are those of a machine as busy, and may "
+        "be far from a quiet one's; --again there measures anew, and keeps the rest"
     ]
 
 
