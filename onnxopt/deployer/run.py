@@ -18,6 +18,7 @@ from onnxopt.deployer.exactness import EXACT, Rests, compared, in_use, limits_of
 from onnxopt.deployer.exported import exported, key_of
 from onnxopt.deployer.folder import inputs_of, left_over, replaced, save, write
 from onnxopt.deployer.held import Held, check
+from onnxopt.deployer.parts import Parts
 from onnxopt.deployer.quantized import quantized
 from onnxopt.deployer.report import (
     EXPORTED,
@@ -55,7 +56,6 @@ from onnxopt.deployer.words import (
 )
 from onnxopt.errors import BackendError, ModelError
 from onnxopt.host import Host
-from onnxopt.measure.run import Progress
 from onnxopt.measure.verdict import TOO_BUSY
 from onnxopt.quantizer.schemes import scheme_of
 from onnxopt.report import Size
@@ -98,7 +98,7 @@ class _Deployment:
         self._commands = Commands(request.samples, request.seed)
         self._samples = request.samples
         self._bound = Bound()
-        self._shown = 0.0  # how far the progress has been said to be: it never goes back
+        self._part = Parts(request.progress)
 
     def run(self) -> DeployReport:
         started = time.perf_counter()
@@ -175,17 +175,6 @@ class _Deployment:
 
     def _at(self, name: str) -> Path:
         return self._request.folder / name
-
-    def _part(self, name: str, low: float, high: float) -> Progress:
-        """Return what shows the progress of a stage as a part of the whole, by its name."""
-
-        def show(share: float, text: str) -> None:
-            said = f"{name}: {text}" if text else name
-            self._shown = max(self._shown, low + (high - low) * min(share, 1.0))
-            self._request.progress(self._shown, said)
-
-        show(0.0, "")
-        return show
 
     def _export(self) -> Result:
         self._part("exporting", 0.02, 0.1)

@@ -10,10 +10,10 @@ from typing import Any
 from onnxopt.deployer.report import Candidate, Span
 from onnxopt.deployer.stages import Result
 from onnxopt.measure import BenchReport, Effort, Variant, bench
-from onnxopt.measure.intervals import Estimate, holding
+from onnxopt.measure.intervals import Estimate
 from onnxopt.measure.report import Row
 from onnxopt.measure.run import Progress
-from onnxopt.measure.verdict import BUSY, TOO_BUSY, change
+from onnxopt.measure.verdict import BUSY, TOO_BUSY, faster_in_all
 from onnxopt.target import Backend, Feeds
 
 LATER = f"{TOO_BUSY} what is faster: --again on a quiet machine measures anew, and keeps the rest"
@@ -93,8 +93,7 @@ def _held(each: Candidate) -> Candidate:
     if each.outcome != "faster" or each.second is None or read is None or read[2] >= 1:
         return dataclasses.replace(each, quantizing=None)
     parts = (read, each.chosen_for, each.second)
-    held = holding(*(Estimate(*part).log() for part in parts if part is not None))
-    ratio, verdict = held.exp(), f"faster by {change(held)}"
+    ratio, verdict = faster_in_all(*(Estimate(*part) for part in parts if part is not None))
     return dataclasses.replace(each, ratio=(ratio.value, ratio.low, ratio.high), verdict=verdict)
 
 

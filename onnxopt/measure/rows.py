@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, holding, middle
+from onnxopt.measure.intervals import LOOKS_FROM, Estimate, estimate, middle
 from onnxopt.measure.load import Quiet
 from onnxopt.measure.percentiles import percentiles
 from onnxopt.measure.records import Group, Record
 from onnxopt.measure.report import Chosen, Row
-from onnxopt.measure.verdict import BUSY, Verdict, change, detectable, verdict
+from onnxopt.measure.verdict import BUSY, Verdict, detectable, faster_in_all, verdict
 from onnxopt.spec import write_options
 
 SAMPLE = 200
@@ -144,13 +144,9 @@ def _chosen(row: Row, group: Group, final: Group, record: Record, reading: Readi
     again = dataclasses.replace(again, error=error, chosen=chosen)
     if again.outcome != "faster":
         return again
-    both = holding(first, chosen.second.log())
-    return dataclasses.replace(
-        again,
-        ratio=both.exp(),
-        detectable=detectable(both, reading.noise(final)),
-        verdict=f"faster by {change(both)}",
-    )
+    both, text = faster_in_all(chosen.ratio, chosen.second)
+    bound = detectable(both.log(), reading.noise(final))
+    return dataclasses.replace(again, ratio=both, detectable=bound, verdict=text)
 
 
 def _thinned(times: Sequence[float]) -> tuple[float, ...]:

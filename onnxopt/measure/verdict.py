@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.intervals import Estimate, holding
 
 Outcome = Literal["faster", "slower", "same", "unknown"]
 
@@ -55,6 +55,15 @@ def verdict(ratio: Estimate, noise: Estimate | None) -> Verdict:
     seen = ratio.high < 0 or ratio.low > 0
     what = "told from noise" if seen else "measured"
     return Verdict("same", f"no difference that could be {what} (smaller than {100 * bound:.1f} %)")
+
+
+def faster_in_all(*ratios: Estimate) -> tuple[Estimate, str]:
+    """Return what several measurements that find one thing faster come to, and say so.
+
+    The mean of the ratios' logarithms, with an interval that holds all of theirs.
+    """
+    held = holding(*(ratio.log() for ratio in ratios))
+    return held.exp(), f"faster by {change(held)}"
 
 
 def change(ratio: Estimate) -> str:

@@ -26,7 +26,7 @@ class Choosing:
 
     def best(self) -> tuple[str, str]:
         """Return the fastest that keeps the outputs, and why; nothing slower than was given."""
-        fit = [row for row in self.tried if row.scheme in self.built and not row.refused]
+        fit = self._fit()
         if not fit and not self._slow_float():
             return FLOAT, "nothing that was tried keeps the outputs"
         if any(row.interrupted for row in self.tried):
@@ -69,13 +69,17 @@ class Choosing:
 
     def tied(self) -> list[Tried]:
         """Return those of which each may be the fastest, for all that was measured; or nothing."""
-        fit = [row for row in self.tried if row.scheme in self.built and not row.refused]
-        timed = [(row.latency, row) for row in fit if row.outcome == "faster" and row.latency]
+        timed = [
+            (row.latency, row) for row in self._fit() if row.outcome == "faster" and row.latency
+        ]
         if not timed:
             return []
         reach = min(timed, key=lambda pair: pair[0].value)[0].high
         near = [row for latency, row in timed if latency.low <= reach]
         return near if len(near) > 1 else []
+
+    def _fit(self) -> list[Tried]:
+        return [row for row in self.tried if row.scheme in self.built and not row.refused]
 
     def _float(self) -> Tried | None:
         return next((row for row in self.tried if row.scheme == FLOAT), None)

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxopt.comparison.words import points_text
-from onnxopt.measure.intervals import Estimate, holding
-from onnxopt.measure.verdict import change
+from onnxopt.measure.intervals import Estimate
+from onnxopt.measure.verdict import faster_in_all
 from onnxopt.plain import plain
 from onnxopt.render import Paper, bytes_text
 
@@ -155,11 +155,8 @@ class Tried:
         """
         if self.latency is None or ratio is None:
             return
-        both = holding(self.latency.log(), ratio.log())
-        self.latency = both.exp()
-        if both.high < 0:
-            self.verdict = f"faster by {change(both)}"
-        else:
+        self.latency, self.verdict = faster_in_all(self.latency, ratio)
+        if self.latency.high >= 1:
             self.outcome, self.verdict = "unknown", verdict
 
     def cells(self) -> list[str]:

@@ -49,11 +49,10 @@ class Half(Pass):
         """Return the number of operators that compute in half precision."""
         to = ir.DataType[self.type.upper()]
         choice = Choice(only=self.only, skip=self.skip)
-        version = graph.opset(model)
+        version, casts = graph.opset(model), self.type not in context.target.half
         found: dict[ir.Node, Sides] = {}
         for node in model.graph:
             changing = sides(node, version, to) if choice.allows(node) else None
-            casts = self.type not in context.target.half
             if changing is not None and not (casts and ends_the_runtime(node)):
                 found[node] = changing
         found = _within(model, context, found, to, _LARGEST[to] / self.margin)

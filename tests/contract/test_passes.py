@@ -68,6 +68,11 @@ def can_run(step: Pass, graph_name: str) -> bool:
     return not (step.needs_samples and graph_name in NO_RUNTIME)
 
 
+def runnable(step: Pass, files: Files) -> list[tuple[str, Path]]:
+    """Return the graphs that the pass can look at, by name, and their files."""
+    return [(name, file) for name, file in files.items() if can_run(step, name)]
+
+
 def context_of(model: ir.Model, gate: Gate | None = None) -> Context:
     """Return a context with a runtime, samples, and integer kernels to quantize for."""
     samples = random_samples(model, evaluate=EVALUATE)
@@ -111,18 +116,17 @@ def truth(files: Files) -> Mapping[str, tuple[Feeds, Outputs]]:
 @every_pass
 def test_does_something_somewhere(name: str, files: Files) -> None:
     step = made(name)
-    asked = [file for graph_name, file in files.items() if can_run(step, graph_name)]
-    models = (prepared(file, inferred=name != "infer-shapes") for file in asked)
+    asked = runnable(step, files)
+    models = (prepared(file, inferred=name != "infer-shapes") for _, file in asked)
     assert any(step.run(model, context_of(model)) for model in models)
 
 
 @every_pass
 def test_keeps_structure_and_counts_honestly(name: str, files: Files) -> None:
     step = made(name)
-    for graph_name, file in files.items():
-        if can_run(step, graph_name):
-            model = prepared(file)
-            Pipeline((step,)).run(model, context_of(model), [Verify(), Honest()])
+    for _, file in runnable(step, files):
+        model = prepared(file)
+        Pipeline((step,)).run(model, context_of(model), [Verify(), Honest()])
 
 
 @every_pass
@@ -143,9 +147,7 @@ def test_keeps_numbers(name: str, files: Files, truth: Mapping[str, tuple[Feeds,
 @every_pass
 def test_records_no_shape_that_is_not_so(name: str, files: Files) -> None:
     step = made(name)
-    for graph_name, file in files.items():
-        if not can_run(step, graph_name):
-            continue
+    for graph_name, file in runnable(step, files):
         model = prepared(file)
         if not step.run(model, context_of(model)):
             continue
@@ -161,9 +163,7 @@ def test_second_run_changes_nothing(name: str, files: Files) -> None:
     step = made(name)
     if not step.idempotent:
         pytest.skip("the pass says that it is not idempotent")
-    for graph_name, file in files.items():
-        if not can_run(step, graph_name):
-            continue
+    for graph_name, file in runnable(step, files):
         model = prepared(file)
         context = context_of(model)
         step.run(model, context)
@@ -173,9 +173,7 @@ def test_second_run_changes_nothing(name: str, files: Files) -> None:
 @every_pass
 def test_is_deterministic(name: str, files: Files) -> None:
     step = made(name)
-    for graph_name, file in files.items():
-        if not can_run(step, graph_name):
-            continue
+    for graph_name, file in runnable(step, files):
         one, other = prepared(file), prepared(file)
         sites = []
         for model in (one, other):
@@ -189,9 +187,7 @@ def test_is_deterministic(name: str, files: Files) -> None:
 @every_pass
 def test_closed_gate_lets_nothing_through(name: str, files: Files) -> None:
     step = made(name)
-    for graph_name, file in files.items():
-        if not can_run(step, graph_name):
-            continue
+    for graph_name, file in runnable(step, files):
         model = prepared(file)
         before = fingerprint(model)
         changes = step.run(model, context_of(model, Gate(limit=0)))
