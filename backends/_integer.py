@@ -63,8 +63,8 @@ X86_VNNI = IntegerKernels(name="x86-vnni", rows=_ONNXRUNTIME, activations="uint8
 """AVX512-VNNI, AVX-VNNI or AMX. Only uint8 by int8 is fast: two of a kind are no faster than float,
 or several times slower."""
 
-X86 = dataclasses.replace(X86_VNNI, name="x86", weight_bits=7)
-"""AVX2 and AVX512 without VNNI add two products in 16 bits, which 8-bit weights overflow."""
+X86 = dataclasses.replace(X86_VNNI, name="x86", saturates=True)
+"""AVX2 and AVX512 without VNNI."""
 
 ARM = dataclasses.replace(X86_VNNI, name="arm", activations="int8")
 """Its instructions multiply numbers of one kind, here signed ones, and none saturates at 16 bits.
@@ -146,12 +146,19 @@ computed from them, and the other operand of a residual sum, which then goes up 
 before it. Source: NVIDIA, TensorRT, "Explicit Quantization", recommended placement."""
 
 
-def of_this_machine() -> IntegerKernels:
-    """Return the kernels that ONNX Runtime has for the processor at hand."""
+def of_this_machine(kernels: IntegerKernels | None = None) -> IntegerKernels:
+    """Return kernels as the processor at hand has them: those of ONNX Runtime, or others."""
+    if kernels is not None:
+        return dataclasses.replace(kernels, saturates=_saturates())
     if platform.machine().lower() in ("arm64", "aarch64"):
         return ARM
+    return X86 if _saturates() else X86_VNNI
+
+
+def _saturates() -> bool:
+    """Return whether products are added two and two in 16 bits: on x86 with AVX2, without VNNI."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
     except OSError:
-        return X86_VNNI
-    return X86_VNNI if flags.intersection(VNNI) or "avx2" not in flags else X86
+        return False
+    return "avx2" in flags and not flags.intersection(VNNI)

@@ -68,8 +68,8 @@ class IntegerKernels:
     weights: TypeName = "int8"
     symmetric: bool = False
     """Activations have their zero point in the centre."""
-    weight_bits: int = 8
-    """Bits of a weight that are used: 7 where sums of two products saturate at 16 bits."""
+    saturates: bool = False
+    """Products are added two and two in 16 bits, which weights of 8 bits may overflow."""
     dynamic: frozenset[str] = frozenset()
     """Operators that it runs fast with activations quantized anew for every run."""
     float_bias: bool = False
@@ -78,3 +78,17 @@ class IntegerKernels:
     """What the target records of a run tells which operators each of its nodes was made of."""
     depthwise_alone: bool = False
     """A depthwise convolution gains although what is before or behind it is in float."""
+
+    def in_floats(self) -> IntegerKernels:
+        """Return what is left of it for 8-bit floating-point numbers: products, their inputs alone.
+
+        Biases, sums and what lies between products keep their precision.
+        """
+        products = {
+            name: dataclasses.replace(row, requantized=Requantized.NEVER)
+            for name, row in self.rows.items()
+            if row.role is Role.PRODUCT
+        }
+        return dataclasses.replace(
+            self, rows=products, symmetric=True, saturates=False, float_bias=True
+        )

@@ -12,9 +12,13 @@ from onnxopt import graph, shapes
 from onnxopt.base import Load
 from onnxopt.layers import matrices
 from onnxopt.layers.readers import Layer
+from onnxopt.quantization import pairs
 from onnxopt.target import Feeds, Outputs, Session
 
 _LOW, _HIGH = -(1 << 15), (1 << 15) - 1
+
+_ZERO_POINTS = {"MatMulInteger": 3, "MatMulIntegerToFloat": 5}
+"""The operators on integers, and which of their inputs is the zero point of the weights."""
 
 
 def excess(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -64,23 +68,17 @@ class _Product(NamedTuple):
             weight = self.weight.T if self.layer.axis == 0 else self.weight
             shape = (*data.shape[:-1], weight.shape[1])
             return np.asarray((excess(rows, weight) * self.scale).reshape(shape))
-        taps = int(np.prod(self.weight.shape[2:]))
         centred = data.astype(np.int16) - self.zero
         where = matrices.every(self.layer, centred)
         columns = matrices.columns_at(self.layer, centred, where) + self.zero
         rows = matrices.as_matrix(self.layer, self.weight)
         parts = [
-            excess(_by_tap(part, taps), _by_tap(group, taps).T)
+            excess(pairs.in_order(self.layer, part), pairs.in_order(self.layer, group).T)
             for part, group in zip(columns, rows, strict=True)
         ]
         flat = np.concatenate(parts, axis=1) * self.scale
         grid = tuple(int(size) + 1 for size in where.max(axis=1))
         return np.moveaxis(flat.reshape(*grid, -1), -1, 1)
-
-
-def _by_tap(columns: np.ndarray, taps: int) -> np.ndarray:
-    """Order columns by the filter's place first, then by channel, as the kernels do."""
-    return columns.reshape(len(columns), -1, taps).swapaxes(1, 2).reshape(len(columns), -1)
 
 
 class Saturating(Session):
@@ -93,11 +91,12 @@ class Saturating(Session):
     def __init__(self, model: ir.Model, open_: Load) -> None:
         made = model.clone()
         shapes.infer(made)
-        names = graph.Names(made)
+        products, names = _products(made), graph.Names(made)
+        _shift(made, products, names)
         self._names = [value.name or "" for value in made.graph.outputs]
         self._products: dict[str, _Product] = {}
         self._data: list[str] = []
-        for product in _products(made):
+        for product in products:
             self._watch(made, product, names)
         self._session = open_(made)
         self.touched: dict[str, tuple[int, int]] = {}
@@ -154,6 +153,34 @@ class Saturating(Session):
         self._session.close()
 
 
+def _shift(model: ir.Model, products: Sequence[_Product], names: graph.Names) -> None:
+    """Make the int8 weights of integer operators uint8 about 128, which no processor saturates.
+
+    Else one without VNNI would saturate here what is to be computed exactly. Layers in QDQ form are
+    computed in float.
+    """
+    moved: dict[ir.Value, ir.Value] = {}
+    for product in products:
+        node, weight = product.layer.node, product.layer.weight
+        at = _ZERO_POINTS.get(node.op_type)
+        if at is None:
+            continue
+        if weight not in moved:
+            moved[weight] = _shifted(model, product.weight, names.fresh(f"{weight.name}_uint8"))
+        zero = graph.array(node.inputs[at]) if len(node.inputs) > at else None
+        centre = np.zeros((), np.int8) if zero is None else zero
+        node.resize_inputs(max(len(node.inputs), at + 1))
+        node.replace_input_with(1, moved[weight])
+        node.replace_input_with(at, _shifted(model, centre, names.fresh(f"{weight.name}_zero")))
+
+
+def _shifted(model: ir.Model, integers: np.ndarray, name: str) -> ir.Value:
+    """Return int8 numbers as a weight of uint8 ones, 128 larger."""
+    made = graph.constant(np.asarray(integers.astype(np.int16) + 128, np.uint8), name)
+    model.graph.register_initializer(made)
+    return made
+
+
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.array_equal(one, other)) or not (one.any() or other.any())
 
@@ -163,12 +190,9 @@ def _is_integer(product: _Product) -> bool:
 
 
 def _products(model: ir.Model) -> list[_Product]:
-    """Return the products of uint8 by int8 in the main graph, but not depthwise convolutions.
-
-    Those are multiplied one by one.
-    """
+    """Return the products of uint8 by int8 in the main graph that are added two and two."""
     found = [_product(node) for node in model.graph]
-    return [each for each in found if each is not None and not each.layer.depthwise]
+    return [each for each in found if each is not None and pairs.paired(each.layer)]
 
 
 def _product(node: ir.Node) -> _Product | None:

@@ -57,13 +57,13 @@ class Portability:
             return f"{scheme}: nothing saturates on x86 without VNNI"
         named = sorted(self.touched.items(), key=lambda item: -item[1])[:NAMED]
         shown = _some([f"{name} ({100 * share:.2g} %)" for name, share in named], len(self.touched))
-        agrees = ""
+        signal, agrees = f"{self.sqnr_db:.1f} dB", ""
+        if signal != (usually := f"{sqnr_db:.1f} dB"):  # equal where the target itself saturates
+            signal = f"{signal} instead of {usually}"
         if agreement is not None and self.agreement is not None:
             agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
-        return (
-            f"{scheme}: on x86 without VNNI {self.sqnr_db:.1f} dB instead of {sqnr_db:.1f} dB"
-            f"{agrees}; it saturates in {shown}; {_portable(scheme)}"
-        )
+        lost = f"on x86 without VNNI {signal}{agrees}"
+        return f"{scheme}: {lost}; it saturates in {shown}; {_portable(scheme)}"
 
 
 def _portable(scheme: str) -> str:
@@ -71,7 +71,7 @@ def _portable(scheme: str) -> str:
     if scheme.startswith("int8"):
         kind = "int8-dynamic-portable" if scheme.startswith("int8-dynamic") else "int8-portable"
         return f"{kind} does not"
-    return "with weight-bits=7 nothing does"
+    return "with portable=true nothing does"
 
 
 RUINED = 1e9

@@ -9,7 +9,7 @@ from onnxopt import catalogue
 from onnxopt.base import Pass
 from onnxopt.errors import UsageError
 from onnxopt.pipeline import Pipeline, Step
-from onnxopt.quantization.types import SINCE_AXIS, TYPES, QuantType, since
+from onnxopt.quantization.types import FLOAT8E4M3, SINCE_AXIS, TYPES, QuantType, since
 from onnxopt.spec import nearest
 
 
@@ -63,10 +63,10 @@ SCHEMES = {
         Scheme(
             name="int8-portable",
             once=("quantize/calibrate{method=mse}",),
-            pipeline="quantize/static{weight-bits=7}",
+            pipeline="quantize/static{portable=true}",
             opset=13,
             bits=7,
-            about="int8 with weights of 7 bits, which saturate on no processor",
+            about="int8 with weights so coarse that no processor saturates",
         ),
         Scheme(
             name="int8-ort",
@@ -86,10 +86,10 @@ SCHEMES = {
         ),
         Scheme(
             name="int8-dynamic-portable",
-            pipeline="quantize/dynamic{weight-bits=7}",
+            pipeline="quantize/dynamic{portable=true}",
             opset=13,
             bits=7,
-            about="int8-dynamic with weights of 7 bits, which saturate on no processor",
+            about="int8-dynamic with weights so coarse that no processor saturates",
         ),
         Scheme(
             name="int8-weights",
@@ -125,6 +125,15 @@ SCHEMES = {
             opset=18,
             bits=1,
             about="signs of the weights of matrix products, one scale a channel",
+        ),
+        Scheme(
+            name="float8",
+            once=("quantize/calibrate{method=minmax}",),
+            pipeline="quantize/static{activations=float8e4m3fn, per-channel=false}",
+            opset=19,
+            bits=FLOAT8E4M3.precision,
+            about="weights and inputs of products as 8-bit floating-point numbers, with scales "
+            "from samples",
         ),
         Scheme(
             name="float8-weights",
@@ -214,8 +223,13 @@ def _written(pipeline: Pipeline) -> Scheme:
 
 
 def _bits(steps: Sequence[Step]) -> Iterator[int]:
-    """Yield the bits that passes are told to round to; 0 leaves it to them."""
+    """Yield the bits that passes are told to round to; 0 leaves it to them.
+
+    Where no two weights are to overflow, at least 7 are left.
+    """
     for step in steps:
+        if getattr(step, "portable", False):
+            yield 7
         for name in ("bits", "weight_bits"):
             found = getattr(step, name, 0) if isinstance(step, Pass) and step.quantizes else 0
             if found:

@@ -16,8 +16,8 @@ from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize import _values
 from onnxopt.passes.quantize._plan import Choice, plan
 from onnxopt.quantization import ranges, types
-from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
-from onnxopt.quantization.params import fit, fit_array, rounded
+from onnxopt.quantization.pairs import weight_params
+from onnxopt.quantization.params import fit, rounded
 from onnxopt.quantization.stream import stream
 from onnxopt.quantization.types import QuantType, TypeName
 
@@ -29,6 +29,8 @@ class _Kinds(NamedTuple):
     activation: QuantType
     symmetric: bool
     """Of activations."""
+    portable: bool
+    """No two weights that are added in 16 bits overflow them."""
 
 
 class CorrectBias(Pass):
@@ -66,7 +68,7 @@ class CorrectBias(Pass):
         changes = 0
         for layer in layers:
             pair = means.get(layer.node)
-            by = None if pair is None else self._error(layer, kinds.weight, *pair)
+            by = None if pair is None else self._error(layer, kinds, *pair)
             if by is None or not by.any() or not np.isfinite(by).all():
                 continue
             if context.gate.permit(self.name, layer.output.name or ""):
@@ -93,11 +95,11 @@ class CorrectBias(Pass):
         weight = "int8" if kernels is None else kernels.weights
         activation = "uint8" if kernels is None else kernels.activations
         own = kernels if self.weights == "target" else None
-        kind = types.named(weight if self.weights == "target" else self.weights)
         return _Kinds(
-            kind if own is None else kind.narrowed(own.weight_bits),
+            types.named(weight if self.weights == "target" else self.weights),
             types.named(activation if self.activations == "target" else self.activations),
             self.activations == "target" and kernels is not None and kernels.symmetric,
+            own is not None and own.saturates,
         )
 
     def _means(
@@ -134,12 +136,13 @@ class CorrectBias(Pass):
         }
 
     def _error(
-        self, layer: Layer, kind: QuantType, before: np.ndarray, after: np.ndarray
+        self, layer: Layer, kinds: _Kinds, before: np.ndarray, after: np.ndarray
     ) -> np.ndarray:
         """Return what the quantized layer's output is too low by: [channels]."""
         weight = readers.contents(layer.weight)
-        granularity: Granularity = PerAxis(axis=layer.axis) if self.per_channel else PerTensor()
-        params = fit_array(weight, kind, granularity, symmetric=True)
+        params = weight_params(
+            layer, kinds.weight, per_channel=self.per_channel, portable=kinds.portable
+        )
         rows = matrices.matrix(layer)
         quantized = matrices.as_matrix(layer, rounded(weight, params))
         error = rows @ before[..., None] - quantized @ after[..., None]

@@ -9,14 +9,15 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
+from onnxopt.kernels import IntegerKernels
 from onnxopt.layers import readers
 from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of
 from onnxopt.passes.quantize._plan import Choice
-from onnxopt.quantization.granularity import PerAxis, PerTensor
 from onnxopt.quantization.packing import stored
-from onnxopt.quantization.params import fit_array, quantize
-from onnxopt.quantization.types import INT8, QuantType
+from onnxopt.quantization.pairs import weight_params
+from onnxopt.quantization.params import quantize
+from onnxopt.quantization.types import INT8
 
 _SINCE = 11
 """The operator set that has DynamicQuantizeLinear."""
@@ -35,7 +36,9 @@ class Dynamic(Pass):
     per_channel: bool = True
     """Weights have one scale for each output channel, not one for all."""
     weight_bits: int = 0
-    """Bits of a weight that are used; 0 leaves it to the target."""
+    """Bits of a weight that are used, whatever the target saturates; 0 leaves it to the target."""
+    portable: bool = False
+    """No two weights that are added in 16 bits overflow them, whatever the target."""
     only: tuple[str, ...] = ()
     """Patterns of node, output and operator names: nothing else is quantized."""
     skip: tuple[str, ...] = ()
@@ -47,8 +50,7 @@ class Dynamic(Pass):
         if kernels is None or graph.opset(model) < _SINCE:
             return 0
         choice = Choice(only=self.only, skip=self.skip)
-        kind = INT8.narrowed(self.weight_bits or kernels.weight_bits)
-        writing = _Writing(Emitter(model), kind, per_channel=self.per_channel)
+        writing = _Writing(Emitter(model), self, kernels)
         changes = 0
         for node in list(model.graph):
             asked = node.op_type in kernels.dynamic and choice.allows(node)
@@ -60,10 +62,11 @@ class Dynamic(Pass):
 
 
 class _Writing:
-    def __init__(self, emitter: Emitter, kind: QuantType, *, per_channel: bool) -> None:
+    def __init__(self, emitter: Emitter, asked: Dynamic, kernels: IntegerKernels) -> None:
         self._emitter = emitter
-        self._kind = kind
-        self._per_channel = per_channel
+        self._kind = INT8.narrowed(asked.weight_bits) if asked.weight_bits else INT8
+        self._portable = asked.portable or (kernels.saturates and not asked.weight_bits)
+        self._per_channel = asked.per_channel
         self._inputs: dict[ir.Value, ir.Node] = {}
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
 
@@ -108,11 +111,12 @@ class _Writing:
         """Return the weight in int8 as a matrix [inputs, channels], and its scale."""
         key = (layer.weight, layer.axis)
         if key not in self._weights:
-            array = readers.contents(layer.weight)
-            matrix = np.ascontiguousarray(array.T if layer.axis == 0 else array)
-            reach = PerAxis(axis=1) if self._per_channel else PerTensor()
-            params = fit_array(matrix, self._kind, reach, symmetric=True)
-            integers = stored(quantize(matrix, params), INT8)
+            params = weight_params(
+                layer, self._kind, per_channel=self._per_channel, portable=self._portable
+            )
+            numbers = quantize(readers.contents(layer.weight), params)
+            matrix = np.ascontiguousarray(numbers.T if layer.axis == 0 else numbers)
+            integers = stored(matrix, INT8)
             base = layer.weight.name
             self._weights[key] = (
                 self._emitter.constant(integers, f"{base}_int8"),

@@ -17,7 +17,8 @@ from onnxopt.passes.quantize._emit import Emitter, graph_of, with_room
 from onnxopt.passes.quantize._joined import join
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
-from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
+from onnxopt.quantization.granularity import PerTensor
+from onnxopt.quantization.pairs import weight_params
 from onnxopt.quantization.params import Params, fit, fit_array, quantize
 from onnxopt.quantization.types import SINCE_AXIS, QuantType, named
 
@@ -27,7 +28,8 @@ class Static(Pass):
 
     ``Q(x) = clip(round(x / s) + z)`` with s and z from the calibrated range of x. What lies between
     two such layers joins in; everything else stays in floating point. Values without a calibrated
-    range, and the bodies of If, Loop and Scan, stay as they are. From operator set 13 on.
+    range, and the bodies of If, Loop and Scan, stay as they are. From operator set 13 on. With
+    float8 activations, z = 0 and nothing but the inputs of products is quantized.
     """
 
     lossless: ClassVar[bool] = False
@@ -35,10 +37,14 @@ class Static(Pass):
 
     per_channel: bool = True
     """Weights have one scale for each output channel, not one for all."""
-    activations: Literal["target", "int8", "uint8", "int16", "uint16"] = "target"
-    weights: Literal["target", "int8", "uint8"] = "target"
+    activations: Literal[
+        "target", "int8", "uint8", "int16", "uint16", "float8e4m3fn", "float8e5m2"
+    ] = "target"
+    weights: Literal["target", "int8", "uint8", "float8e4m3fn", "float8e5m2"] = "target"
     weight_bits: int = 0
-    """Bits of a weight that are used; 0 leaves it to the target."""
+    """Bits of a weight that are used, whatever the target saturates; 0 leaves it to the target."""
+    portable: bool = False
+    """No two weights that are added in 16 bits overflow them, whatever the target."""
     only: tuple[str, ...] = ()
     """Patterns of node, output and operator names: nothing else is quantized."""
     skip: tuple[str, ...] = ()
@@ -52,6 +58,8 @@ class Static(Pass):
         activations = _chosen(self.activations, kernels.activations)
         if graph.opset(model) < max(SINCE_AXIS, activations.since):
             return 0
+        if activations.floating:
+            kernels = kernels.in_floats()
         choice = Choice(only=self.only, skip=self.skip)
         found = plan(model, kernels, choice)
         denied = frozenset(
@@ -81,7 +89,8 @@ class _Placing:
         self._sums: dict[ir.Value, ir.Value] = {}
         """What stands where outputs of layers did whose bias was set apart."""
         self._activation = _chosen(asked.activations, kernels.activations)
-        self._weight = _chosen(asked.weights, kernels.weights)
+        like = asked.activations if self._activation.floating else kernels.weights
+        self._weight = _chosen(asked.weights, like)
 
     def run(self) -> None:
         made = list(self._plan.requantized())
@@ -155,11 +164,13 @@ class _Placing:
         return not joined or self._plan.absorbed(layer.output)
 
     def _weight_params(self, layer: Layer) -> Params:
-        granularity: Granularity = (
-            PerAxis(axis=layer.axis) if self._asked.per_channel else PerTensor()
+        asked, bits = self._asked, self._asked.weight_bits
+        return weight_params(
+            layer,
+            self._weight.narrowed(bits) if bits else self._weight,
+            per_channel=asked.per_channel,
+            portable=asked.portable or (self._kernels.saturates and not bits),
         )
-        kind = self._weight.narrowed(self._asked.weight_bits or self._kernels.weight_bits)
-        return fit_array(readers.contents(layer.weight), kind, granularity, symmetric=True)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
         """Return the weight in integers; layers that share one share its integers."""

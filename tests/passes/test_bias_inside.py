@@ -62,7 +62,7 @@ def test_saturation_is_seen_in_it_too() -> None:
     wide = {**MATRICES, "w": np.abs(MATRICES["w"]) * 4}
     made = read(SEQUENCE, wide)
     feeds = [{"x": np.abs(each["x"])} for each in FEEDS]
-    assert quantized(made, feeds) == 2
+    assert quantized(made, feeds, "quantize/static{weight-bits=8}") == 2
     touched = []
     for _ in range(2):
         session = Saturating(made, LOAD)

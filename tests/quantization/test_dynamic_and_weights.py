@@ -15,7 +15,7 @@ from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
 from onnxopt.verify import Verify
 from tests.contract.corpus.build import normal
-from tests.quantization.tools import EXACT, VNNI, Array, coverage, ran, read, sqnr
+from tests.quantization.tools import EXACT, TARGET, Array, coverage, ran, read, sqnr
 
 WEIGHTS: dict[str, Array] = {
     "w": normal(64, 96) / 8,
@@ -50,8 +50,8 @@ def example(text: str, opset: int = 25) -> ir.Model:
 def run(made: ir.Model, text: str) -> int:
     steps = Pipeline.parse(f"{text}, dce")
     before = Pipeline(steps.steps[:1])
-    count = before.run(made, Context(target=VNNI), [Verify()])
-    Pipeline(steps.steps[1:]).run(made, Context(target=VNNI), [Verify()])
+    count = before.run(made, Context(target=TARGET), [Verify()])
+    Pipeline(steps.steps[1:]).run(made, Context(target=TARGET), [Verify()])
     return count
 
 

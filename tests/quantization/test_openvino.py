@@ -8,7 +8,7 @@ import pytest
 
 import onnxopt
 from onnxopt import catalogue
-from onnxopt.backends._integer import OPENVINO
+from onnxopt.backends._integer import OPENVINO, of_this_machine
 from onnxopt.backends.openvino import Openvino
 from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(
     Openvino.unavailable() is not None, reason=str(Openvino.unavailable())
 )
 
-TARGET = Target(name="openvino", pipeline="dce", probe_max_opset=lambda: 24, integer=OPENVINO)
+KERNELS = of_this_machine(OPENVINO)
+TARGET = Target(name="openvino", pipeline="dce", probe_max_opset=lambda: 24, integer=KERNELS)
 
 BLOCKS = """
 g (float[1,8,12,12] x) => (float[1,8,12,12] y) {

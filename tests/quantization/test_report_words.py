@@ -31,7 +31,7 @@ def test_the_fall_of_a_metric(drop: float | None, share: bool, said: str) -> Non
     [
         ("int8", "int8-portable does not"),
         ("int8-dynamic, in part", "int8-dynamic-portable does not"),
-        ("custom", "with weight-bits=7 nothing does"),
+        ("custom", "with portable=true nothing does"),
     ],
 )
 def test_the_remedy_is_of_the_same_kind(scheme: str, remedy: str) -> None:

@@ -21,7 +21,7 @@ from tests.contract.corpus.build import ints, model, normal, scalar
 from tests.quantization.tools import (
     EXACT,
     LOAD,
-    VNNI,
+    TARGET,
     Array,
     coverage,
     quantized,
@@ -210,13 +210,13 @@ def test_patterns_choose(options: str, layers: int, tmp_path: Path) -> None:
 
 def test_without_ranges_nothing_is_done() -> None:
     made = example("chain")
-    assert Pipeline.parse("quantize/static").run(made, Context(target=VNNI)) == 0
+    assert Pipeline.parse("quantize/static").run(made, Context(target=TARGET)) == 0
 
 
 def test_a_second_run_finds_nothing() -> None:
     made = example("residual")
     quantized(made, IMAGE)
-    assert Pipeline.parse("quantize/static").run(made, Context(target=VNNI)) == 0
+    assert Pipeline.parse("quantize/static").run(made, Context(target=TARGET)) == 0
 
 
 def test_interface_stays() -> None:
@@ -274,14 +274,14 @@ def test_only_what_placement_reads_is_calibrated(name: str) -> None:
     assert quantized(some, feeds) == layers
     values = [v.name for node in every.graph for v in (*every.graph.inputs, *node.outputs)]
     everything = f"quantize/calibrate{{values={list(dict.fromkeys(values))}}}".replace("'", "")
-    context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
+    context = Context(target=TARGET, load=LOAD, samples=Samples.of(feeds))
     Pipeline.parse(f"{everything}, quantize/static").run(every, context)
     assert ir.to_proto(some).graph.initializer == ir.to_proto(every).graph.initializer
 
 
 def test_calibration_leaves_out_what_stays_in_float() -> None:
     made = example("sequence")
-    context = Context(target=VNNI, load=LOAD, samples=Samples.of(MODELS["sequence"][2]))
+    context = Context(target=TARGET, load=LOAD, samples=Samples.of(MODELS["sequence"][2]))
     Pipeline.parse("quantize/calibrate").run(made, context)
     values = {v for node in made.graph for v in (*node.inputs, *node.outputs) if v is not None}
     assert {value.name for value in values if ranges.read(value)} == {"x", "g"}
@@ -290,7 +290,7 @@ def test_calibration_leaves_out_what_stays_in_float() -> None:
 def test_calibration_asks_for_types() -> None:
     text, weights, feeds, _ = MODELS["chain"]
     made = io.from_proto(model(text, weights))
-    context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
+    context = Context(target=TARGET, load=LOAD, samples=Samples.of(feeds))
     Pipeline.parse("quantize/calibrate").run(made, context)
     assert any("put infer-shapes before" in said for said in made.meta[ranges.WITHOUT])
 

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxopt import catalogue, io, shapes
-from onnxopt.backends._integer import X86_VNNI
+from onnxopt.backends._integer import X86_VNNI, of_this_machine
 from onnxopt.base import Context
 from onnxopt.evaluate import evaluator
 from onnxopt.pipeline import Pipeline
@@ -25,8 +25,9 @@ from tests.contract.corpus.build import model
 Array = npt.NDArray[Any]
 EXACT = evaluator(catalogue.backend("cpu{optimization=off, threads=1}"))
 LOAD = catalogue.backend("cpu{threads=1}").open
-VNNI = Target(name="cpu", pipeline="dce", probe_max_opset=lambda: 25, integer=X86_VNNI)
-"""The target whose kernels ONNX Runtime has on every x86 machine, whatever this one is."""
+KERNELS = of_this_machine(X86_VNNI)
+"""What ONNX Runtime has on every x86 machine, whatever this one is, for this processor."""
+TARGET = Target(name="cpu", pipeline="dce", probe_max_opset=lambda: 25, integer=KERNELS)
 
 
 def read(text: str, weights: Mapping[str, Array], *, opset: int = 20) -> ir.Model:
@@ -38,7 +39,7 @@ def read(text: str, weights: Mapping[str, Array], *, opset: int = 20) -> ir.Mode
 
 def quantized(made: ir.Model, feeds: Sequence[Feeds], text: str = "quantize/static") -> int:
     """Calibrate a model and run a pipeline of quantization on it, its structure verified."""
-    context = Context(target=VNNI, load=LOAD, samples=Samples.of(feeds))
+    context = Context(target=TARGET, load=LOAD, samples=Samples.of(feeds))
     Pipeline.parse("quantize/calibrate").run(made, context)
     return Pipeline.parse(text).run(made, context, [Verify()])
 
@@ -54,8 +55,8 @@ def ran(made: ir.Model, folder: Path) -> list[tuple[str, str]]:
 
 def coverage(made: ir.Model, folder: Path) -> tuple[Coverage, Coverage]:
     """Return which products are foretold to be integer, and which were."""
-    expected = foretold(made, X86_VNNI)
-    return expected, seen(expected, ran(made, folder), integer_operators(X86_VNNI))
+    expected = foretold(made, KERNELS)
+    return expected, seen(expected, ran(made, folder), integer_operators(KERNELS))
 
 
 def sqnr(expected: Outputs, actual: Outputs) -> float:
