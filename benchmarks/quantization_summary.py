@@ -119,14 +119,27 @@ def recovery(said: dict[str, Any]) -> Lines:
 
 
 def portability(said: dict[str, Any]) -> Lines:
-    """Return metrics here and where sums saturate."""
-    lines = ["| model | float | scheme | here | without VNNI |", "|---|---|---|---|---|"]
-    for name, rows in said["models"].items():
-        for scheme, row in rows.items():
-            if isinstance(row, dict) and "without_vnni" in row:
-                cells = (rows["given"]["here"], row["here"], row["without_vnni"])
-                given, here, there = map(_number, cells)
-                lines.append(f"| {name} | {given} | {scheme} | {here} | {there} |")
+    """Return metrics as files say, as this processor computes them, and as was foretold."""
+    models = said["models"]
+    limit = next(iter(models.values()))["limit"]
+    kinds = " or ".join({"with" if rows["vnni"] else "without" for rows in models.values()})
+    lines = [
+        f"*exact*: with ONNX Runtime's optimizer off; *here*: on this processor, {kinds} VNNI. The "
+        f"last two are of {limit} samples: here, and as `--check-portability` foretells it without "
+        "VNNI. *touched*: products whose outputs saturate.",
+        "",
+        "| model | metric | float | weights | exact | here | of some | foretold | touched |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, rows in models.items():
+        for weights, row in rows.items():
+            if not isinstance(row, dict):
+                continue
+            keys = ("exact", "here", "here_of_first", "foretold_of_first")
+            cells = [_number(value) for value in (rows["given"], *(row[key] for key in keys))]
+            given, *rest = cells
+            shown = " | ".join([given, weights, *rest, str(len(row["touched"]))])
+            lines.append(f"| {name} | {rows['metric']} | {shown} |")
     return lines
 
 

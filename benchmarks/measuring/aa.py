@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from measuring.runs import MODELS, Entry, background, bench, model, options, resume, shares
+from measuring.runs import MODELS, Entry, bench, model, neighbours, options, resume, shares
 
 QUIET = 100
 
@@ -31,7 +31,7 @@ def compare(number: int) -> Entry:
     """Measure one model against itself."""
     name, load = MODELS[number // 4 % len(MODELS)], number % 4 >= 2
     file, cpu = model(name), number % 2 if load else None
-    with background(load and number % 2 == 0):
+    with neighbours(2 if load and number % 2 == 0 else 0, 1 / 3):
         report = bench(file, file, "--threads", 1, "--seed", number, "--force", cpu=cpu)
     first, second = report["rows"]
     return {

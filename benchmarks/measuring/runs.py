@@ -39,6 +39,8 @@ MODELS = (
 
 Entry = dict[str, Any]
 
+_BURST_S = 0.2
+
 
 def options(about: str | None, least: int) -> argparse.Namespace:
     """Read the command line of one figure."""
@@ -144,26 +146,28 @@ def shares(ratio: Entry) -> list[float]:
 
 
 @contextlib.contextmanager
-def background(planted: bool) -> Iterator[None]:
-    """Keep two neighbours busy meanwhile, each about a third of the time, in bursts."""
-    neighbours = [
-        multiprocessing.Process(target=_neighbour, args=(seed,), daemon=True)
-        for seed in range(2 if planted else 0)
+def neighbours(count: int, share: float) -> Iterator[None]:
+    """Keep some processes busy meanwhile, each such a share of the time, in bursts of 0.2 s."""
+    started = [
+        multiprocessing.Process(target=_neighbour, args=(seed, share), daemon=True)
+        for seed in range(count)
     ]
-    for neighbour in neighbours:
+    for neighbour in started:
         neighbour.start()
     try:
         yield
     finally:
-        for neighbour in neighbours:
+        for neighbour in started:
             neighbour.kill()
             neighbour.join()
 
 
-def _neighbour(seed: int) -> None:
+def _neighbour(seed: int, share: float) -> None:
     rng = random.Random(seed + os.getpid())
+    rest = _BURST_S * (1 - share) / share
     while True:
-        stop = time.perf_counter() + rng.expovariate(1 / 0.2)
+        stop = time.perf_counter() + rng.expovariate(1 / _BURST_S)
         while time.perf_counter() < stop:
             sum(range(1000))
-        time.sleep(rng.expovariate(1 / 0.4))
+        if rest:
+            time.sleep(rng.expovariate(1 / rest))

@@ -66,7 +66,7 @@ def weight_params(layer: Layer, kind: QuantType, *, per_channel: bool, portable:
     least = _largest(layer) / _MOST
     if not per_channel:
         least = least.max(initial=0.0)
-    scale = np.maximum(params.scale, least.astype(np.float32))
+    scale = np.asarray(np.maximum(params.scale, least), np.float32)
     return dataclasses.replace(params, scale=scale)
 
 
