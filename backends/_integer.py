@@ -146,19 +146,24 @@ computed from them, and the other operand of a residual sum, which then goes up 
 before it. Source: NVIDIA, TensorRT, "Explicit Quantization", recommended placement."""
 
 
-def of_this_machine(kernels: IntegerKernels | None = None) -> IntegerKernels:
-    """Return kernels as the processor at hand has them: those of ONNX Runtime, or others."""
-    if kernels is not None:
-        return dataclasses.replace(kernels, saturates=_saturates())
+def of_this_machine() -> IntegerKernels:
+    """Return the kernels that ONNX Runtime has for the processor at hand."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return ARM
-    return X86 if _saturates() else X86_VNNI
+    flags = _flags()
+    return X86 if "avx2" in flags and not flags.intersection(VNNI) else X86_VNNI
 
 
-def _saturates() -> bool:
-    """Return whether products are added two and two in 16 bits: on x86 with AVX2, without VNNI."""
+def openvino_of_this_machine() -> IntegerKernels:
+    """Return those of OpenVINO, which adds in 16 bits on x86 without AVX2 too."""
+    flags = _flags()
+    saturates = "sse4_1" in flags and not flags.intersection(VNNI)
+    return dataclasses.replace(OPENVINO, saturates=saturates)
+
+
+def _flags() -> set[str]:
+    """Return the instruction sets of this processor, none where the system does not tell."""
     try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+        return set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
     except OSError:
-        return False
-    return "avx2" in flags and not flags.intersection(VNNI)
+        return set()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt.backends._integer import OPENVINO, of_this_machine
+from onnxopt.backends._integer import openvino_of_this_machine
 from onnxopt.backends._pipelines import LOSSLESS
 from onnxopt.backends._weights import whole
 from onnxopt.errors import BackendError, ModelError
@@ -52,7 +52,7 @@ class Openvino(Backend):
             name="openvino",
             pipeline=LOSSLESS,
             probe_max_opset=lambda: NEWEST_OPSET,
-            integer=of_this_machine(OPENVINO),
+            integer=openvino_of_this_machine(),
         )
 
     @classmethod

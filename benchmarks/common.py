@@ -133,15 +133,18 @@ def run_measured(command: list[str], limit: float, *, cwd: Path | None = None) -
     return Ran(child.returncode, seconds, usage.ru_maxrss / 1024, tail)
 
 
+FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "i8mm")
+"""Instruction sets that decide which kernels run."""
+
+
 def host() -> dict[str, Any]:
     """Return the facts about this machine that figures depend on."""
-    models = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
+    lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    facts = {pair[0].strip(): pair[1].strip() for pair in lines if len(pair) == 2}
+    flags = (facts.get("flags") or facts.get("Features", "")).split()
     return {
-        "cpu": models[0] if models else platform.processor(),
+        "cpu": facts.get("model name") or platform.processor(),
+        "flags": [flag for flag in FLAGS if flag in flags],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",

@@ -5,7 +5,8 @@ two intervals. Here onnxopt's file is the baseline, and every file that ONNX Run
 and that keeps its metric stands beside it: within half a point of a share, 1 % of a perplexity,
 0.02 of an F1 or 0.01 of an agreement. What is measurably faster is measured
 again, for twice as long, since the best of several is often the luckiest. Needs the folder of
-quantization.py, scored. Writes results/quantization_pairs.json.
+quantization.py, scored. Writes results/quantization_pairs.json, or on x86 without VNNI, where other
+files are the fastest and others lose their metric, results/quantization_pairs_without_vnni.json.
 """
 
 from __future__ import annotations
@@ -78,12 +79,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(SAMPLES))
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for each setting")
     options = parser.parse_args()
+    from onnxopt import catalogue
     from onnxopt.errors import OnnxoptError
 
+    kernels = catalogue.backend("cpu").target().integer
+    saturates = kernels is not None and kernels.saturates
+    to = f"quantization_pairs{'_without_vnni' if saturates else ''}"
     for name in options.only:
         model = Model(name, options.work, None)
-        files = rivals(model, rows_of(model))
-        said: dict[str, Any] = {}
+        rows = rows_of(model)
+        files = rivals(model, rows)
+        metrics = {which: row["metric"] for which, row in rows.items() if "metric" in row}
+        said: dict[str, Any] = {"metrics": metrics}
         for threads, batch in SETTINGS if files else ():
             key = f"threads_{threads}" + (f"_batch_{batch}" if batch > 1 else "")
             try:
@@ -91,7 +98,7 @@ def main() -> None:
             except OnnxoptError as error:  # a model whose batch is fixed
                 said[key] = {"error": str(error)[-200:]}
         print(name, said, flush=True)
-        write_results("quantization_pairs", {"models": {name: said}}, part=True)
+        write_results(to, {"models": {name: said}}, part=True)
 
 
 if __name__ == "__main__":

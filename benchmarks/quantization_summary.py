@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 Lines = list[str]
+
 SETTINGS = ("threads_1", "threads_2", "threads_1_batch_8", "threads_2_batch_8")
+_OWN = ("given", "onnxopt")
+"""Files that are no rivals."""
 PEERS = ("static_best", "static_products", "static_default", "dynamic")
 
 
@@ -46,14 +49,17 @@ def pairs(said: dict[str, Any]) -> Lines:
         "that keeps its metric, side by side, with 95 % intervals: below 1 onnxopt's is faster. "
         "Bold is what is measurably faster than onnxopt's, twice.",
         "",
-        "| model | beside | 1 thread | 2 | 1, batch 8 | 2, batch 8 |",
-        "|---|---|---|---|---|---|",
+        "| model | metric | beside | its metric | 1 thread | 2 | 1, batch 8 | 2, batch 8 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, settings in said["models"].items():
-        rivals = dict.fromkeys(w for found in settings.values() for w in found if w != "error")
-        for which in rivals:
-            cells = [_pair(settings.get(setting, {}).get(which)) for setting in SETTINGS]
-            lines.append(f"| {name} | {which} | {' | '.join(cells)} |")
+    for name, found in said["models"].items():
+        metrics = found.get("metrics", {})
+        settings = [found.get(setting, {}) for setting in SETTINGS]
+        rivals = dict.fromkeys(w for each in settings for w in each if w != "error")
+        for which in dict.fromkeys([*rivals, *(w for w in metrics if w not in _OWN)]):
+            cells = [_pair(each.get(which)) for each in settings]
+            ours, its = (_number(metrics.get(key)) for key in ("onnxopt", which))
+            lines.append(f"| {name} | {ours} | {which} | {its} | {' | '.join(cells)} |")
     return lines
 
 
@@ -122,14 +128,14 @@ def portability(said: dict[str, Any]) -> Lines:
     """Return metrics as files say, as this processor computes them, and as was foretold."""
     models = said["models"]
     limit = next(iter(models.values()))["limit"]
-    kinds = " or ".join({"with" if rows["vnni"] else "without" for rows in models.values()})
     lines = [
-        f"*exact*: with ONNX Runtime's optimizer off; *here*: on this processor, {kinds} VNNI. The "
-        f"last two are of {limit} samples: here, and as `--check-portability` foretells it without "
-        "VNNI. *touched*: products whose outputs saturate.",
+        "*exact*: with ONNX Runtime's optimizer off, as a processor with VNNI computes it; *here*: "
+        f"on this processor. The last two are of {limit} samples: here, and as "
+        "`--check-portability` foretells it without VNNI. *touched*: products whose outputs "
+        "saturate. *signal*: over the noise of the outputs, here.",
         "",
-        "| model | metric | float | weights | exact | here | of some | foretold | touched |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | metric | float | weights | signal | exact | here | some | foretold | touched |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, rows in models.items():
         for weights, row in rows.items():
@@ -138,7 +144,8 @@ def portability(said: dict[str, Any]) -> Lines:
             keys = ("exact", "here", "here_of_first", "foretold_of_first")
             cells = [_number(value) for value in (rows["given"], *(row[key] for key in keys))]
             given, *rest = cells
-            shown = " | ".join([given, weights, *rest, str(len(row["touched"]))])
+            signal = f"{row['signal_db']:.1f} dB"
+            shown = " | ".join([given, weights, signal, *rest, str(len(row["touched"]))])
             lines.append(f"| {name} | {rows['metric']} | {shown} |")
     return lines
 

@@ -233,6 +233,10 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "composition": ("Pruning and quantizing", [pruning_summary.composition]),
     "quantization": ("Quantizing, for ONNX Runtime", [quantized.quantization]),
     "quantization_pairs": ("Quantizing, beside ONNX Runtime's own files", [quantized.pairs]),
+    "quantization_pairs_without_vnni": (
+        "Quantizing, beside ONNX Runtime's own files, on a processor without VNNI",
+        [quantized.pairs],
+    ),
     "with_openvino": ("Quantizing, for OpenVINO", [quantized.openvino]),
     "few_bits": ("Few bits, weight by weight", [quantized.few_bits]),
     "recovery": ("Few bits, with and without recovery", [quantized.recovery]),
@@ -243,6 +247,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "profiling": ("Profiling", [profiling]),
     "measuring_aa": ("Measuring: a model against itself", [measuring.aa]),
     "measuring_planted": ("Measuring: a planted difference", [measuring.planted]),
+    "measuring_loaded": ("Measuring: true ratios under load", [measuring.loaded]),
     "measuring_spinning": ("Measuring: a neighbour that spins", [measuring.spinning]),
     "measuring_agreement": ("Measuring: agreement", [measuring.agreement]),
     "measuring_between": ("Measuring: from run to run", [measuring.between]),
@@ -260,7 +265,8 @@ def main() -> None:
         if not said:
             continue
         host = said["host"]
-        lines += ["", f"## {title}", "", f"{host['cpu']}, {host['cores']} cores.", ""]
+        flags = f" ({', '.join(host['flags'])})" if host.get("flags") else ""
+        lines += ["", f"## {title}", "", f"{host['cpu']}{flags}, {host['cores']} cores.", ""]
         for part in parts:
             lines += [*part(said), ""]
     path = RESULTS / "SUMMARY.md"

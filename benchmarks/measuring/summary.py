@@ -42,6 +42,47 @@ def planted(said: dict[str, Any]) -> Lines:
     ]
 
 
+def loaded(said: dict[str, Any]) -> Lines:
+    """Return how far ratios are from those of a quiet machine, by what neighbours take."""
+    runs = said["runs"]
+    lines = [
+        "The ratio of two models over the true one, beside neighbours on two CPUs; two pairs, and "
+        "what others took of the CPUs that are measured on. *wrong*: runs whose verdict has the "
+        "other direction.",
+        "",
+        "| threads | neighbours | others took | ratio over the true one | wrong |",
+        "|---|---|---|---|---|",
+    ]
+    settings = dict.fromkeys((r["threads"], r["neighbours"], r["share"]) for r in runs)
+    for threads, count, share in sorted(settings):
+        some = [
+            r
+            for r in runs
+            if (r["threads"], r["neighbours"], r["share"]) == (threads, count, share)
+        ]
+        off = [r["ratio"][0] / _true(runs, r) for r in some]
+        took = statistics.median(r["others"] for r in some)
+        wrong = sum(r["outcome"] not in ("unknown", "same", _direction(runs, r)) for r in some)
+        beside = f"{count}, {100 * share:.0f} % busy" if count else "none"
+        lines.append(
+            f"| {threads} | {beside} | {100 * took:.0f} % | {min(off):.2f} to {max(off):.2f} | "
+            f"{wrong} of {len(some)} |"
+        )
+    return lines
+
+
+def _true(runs: list[dict[str, Any]], like: dict[str, Any]) -> float:
+    """Return the ratio that a pair has: 2 of layers, else what was measured beside no neighbour."""
+    if like["pair"] == "layers":
+        return 2.0
+    same = [r for r in runs if all(r[k] == like[k] for k in ("pair", "threads"))]
+    return statistics.geometric_mean(r["ratio"][0] for r in same if not r["neighbours"])
+
+
+def _direction(runs: list[dict[str, Any]], like: dict[str, Any]) -> str:
+    return "faster" if _true(runs, like) < 1 else "slower"
+
+
 def spinning(said: dict[str, Any]) -> Lines:
     """Return what a neighbour whose threads spin does to a figure."""
     runs = said["runs"]

@@ -6,7 +6,7 @@ variants are the same file, so every true ratio is 1.
 
 from __future__ import annotations
 
-from measuring.runs import MODELS, Entry, background, model, options, resume
+from measuring.runs import MODELS, Entry, model, neighbours, options, resume
 from onnxopt._startup import import_onnx_ir
 from onnxopt.backends.cpu import Cpu
 from onnxopt.measure.feeding import feeds_for, stored
@@ -21,7 +21,7 @@ def record(number: int) -> Entry:
     name, load = MODELS[number % len(MODELS)], number >= len(MODELS)
     variant = Variant(label=name, model=model(name), backend=Cpu(threads=1))
     feeds = feeds_for(variant, None, EFFORT.timeout_s, 0)
-    with stored(feeds) as path, background(load):
+    with stored(feeds) as path, neighbours(2 if load else 0, 1 / 3):
         group = Group([Record(variant), Record(variant)], path, len(feeds))
         Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False)
     assert group.twin is not None

@@ -45,8 +45,8 @@ FEATURES = (
         flags=VNNI,
         present="products of unsigned activations and signed weights (u8s8) are exact and fast",
         absent="u8s8 products saturate at 16 bits: a quantized model can lose accuracy here that "
-        "it keeps on newer CPUs, and gains less speed; one that onnxopt quantized here, or as "
-        "int8-portable, does not",
+        "it keeps on newer CPUs, and gains less speed; schemes of onnxopt do not saturate here, "
+        "nor int8-portable anywhere, nor unsigned weights",
         severity="warning",
         remedy="session option session.x64quantprecision=1 (exact, slow) for files made elsewhere",
     ),

@@ -129,7 +129,8 @@ def _integer(node: ir.Node, row: Kernel, kernels: IntegerKernels) -> bool:
     data, weight = map(_dequantized, node.inputs[:2])
     if data is None or weight is None or graph.tensor(data) is not None:
         return False
-    if data.dtype is not None and data.dtype.is_floating_point():  # of 8 bits
+    kinds = [each.dtype for each in (data, weight) if each.dtype is not None]
+    if any(kind.is_floating_point() for kind in kinds):  # of 8 bits
         return False
     always = row.requantized is Requantized.ALWAYS
     bias = node.inputs[2] if len(node.inputs) > 2 else None

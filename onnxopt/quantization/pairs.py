@@ -7,15 +7,60 @@ import dataclasses
 import numpy as np
 
 from onnxopt import graph
+from onnxopt.kernels import IntegerKernels
 from onnxopt.layers import matrices, readers
 from onnxopt.layers.readers import Layer
 from onnxopt.quantization.granularity import Granularity, PerAxis, PerTensor
 from onnxopt.quantization.params import Params, fit_array
-from onnxopt.quantization.types import QuantType
+from onnxopt.quantization.types import INT8, QuantType
 
-_MOST = 127
-"""What two weights of one sign may sum up to before rounding. That makes it 128 at most, and 128
-times 255 is within 16 bits."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightForm:
+    """How weights of layers are quantized, symmetric."""
+
+    type: QuantType
+    per_channel: bool
+    """One scale for each output channel, not one for all."""
+    portable: bool
+    """No pair of weights overflows 16 bits, whatever uint8 it meets. Of int8 alone: nothing else is
+    added in 16 bits."""
+
+    @classmethod
+    def of(
+        cls,
+        kind: QuantType,
+        kernels: IntegerKernels | None,
+        *,
+        bits: int = 0,
+        per_channel: bool,
+        portable: bool,
+    ) -> WeightForm:
+        """Return what is asked for; without ``bits``, what the target needs where it saturates."""
+        needed = kernels is not None and kernels.saturates and not bits
+        return cls(
+            type=kind.narrowed(bits) if bits else kind,
+            per_channel=per_channel,
+            portable=kind is INT8 and (portable or needed),
+        )
+
+    def params(self, layer: Layer) -> Params:
+        """Return the parameters of a layer's weight.
+
+        Portable ones have scales of at least a 127th of the largest sum of a pair of one sign:
+        rounding makes that 128 at most, and 128 times 255 is within 16 bits. Between 7 and 8 bits
+        are left.
+        """
+        granularity: Granularity = PerAxis(axis=layer.axis) if self.per_channel else PerTensor()
+        weight = readers.contents(layer.weight)
+        params = fit_array(weight, self.type, granularity, symmetric=True)
+        if not self.portable or not paired(layer):
+            return params
+        least = _largest(layer) / INT8.reach
+        if not self.per_channel:
+            least = least.max(initial=0.0)
+        scale = np.asarray(np.maximum(params.scale, least), np.float32)
+        return dataclasses.replace(params, scale=scale)
 
 
 def paired(layer: Layer) -> bool:
@@ -23,12 +68,8 @@ def paired(layer: Layer) -> bool:
 
     Those of a convolution of every channel alone, to one channel each, are added one by one.
     """
-    single = layer.depthwise and readers.contents(layer.weight).shape[0] == _groups(layer)
-    return not single
-
-
-def _groups(layer: Layer) -> int:
-    return graph.attr_int(layer.node, "group", 1)
+    outputs = readers.contents(layer.weight).shape[0]
+    return not (layer.depthwise and outputs == graph.attr_int(layer.node, "group", 1))
 
 
 def in_order(layer: Layer, rows: np.ndarray) -> np.ndarray:
@@ -39,35 +80,19 @@ def in_order(layer: Layer, rows: np.ndarray) -> np.ndarray:
     """
     if layer.node.op_type == "Conv":
         rows = _by_place(layer, rows).reshape(rows.shape)
-    return _even(rows)
+    return even(rows)
+
+
+def even(rows: np.ndarray) -> np.ndarray:
+    """Return rows with a zero behind them where their number of columns is odd."""
+    odd = rows.shape[-1] % 2
+    return np.pad(rows, [*[(0, 0)] * (rows.ndim - 1), (0, odd)]) if odd else rows
 
 
 def _by_place(layer: Layer, rows: np.ndarray) -> np.ndarray:
     """Return the rows of a convolution as [..., places, channels]."""
     places = int(np.prod(readers.contents(layer.weight).shape[2:]))
     return rows.reshape(*rows.shape[:-1], -1, places).swapaxes(-1, -2)
-
-
-def _even(rows: np.ndarray) -> np.ndarray:
-    odd = rows.shape[-1] % 2
-    return np.pad(rows, [*[(0, 0)] * (rows.ndim - 1), (0, odd)]) if odd else rows
-
-
-def weight_params(layer: Layer, kind: QuantType, *, per_channel: bool, portable: bool) -> Params:
-    """Return symmetric parameters for a layer's weight, one scale a channel or one for all.
-
-    Where they are to be ``portable``, scales are so coarse that no pair of weights overflows 16
-    bits, whatever uint8 it meets. Between 7 and 8 bits are left of the weights.
-    """
-    granularity: Granularity = PerAxis(axis=layer.axis) if per_channel else PerTensor()
-    params = fit_array(readers.contents(layer.weight), kind, granularity, symmetric=True)
-    if not portable or not paired(layer):
-        return params
-    least = _largest(layer) / _MOST
-    if not per_channel:
-        least = least.max(initial=0.0)
-    scale = np.asarray(np.maximum(params.scale, least), np.float32)
-    return dataclasses.replace(params, scale=scale)
 
 
 def _largest(layer: Layer) -> np.ndarray:
@@ -79,7 +104,7 @@ def _largest(layer: Layer) -> np.ndarray:
     rows = matrices.matrix(layer)
     orders = [in_order(layer, rows)]
     if layer.node.op_type == "Conv":
-        apart = _even(_by_place(layer, rows))
+        apart = even(_by_place(layer, rows))
         orders.append(apart.reshape(*rows.shape[:-1], -1))
     sums = [
         np.maximum(sign * order, 0).reshape(*rows.shape[:-1], -1, 2).sum(-1).max(-1, initial=0.0)

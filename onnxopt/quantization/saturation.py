@@ -28,8 +28,8 @@ def excess(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
     even ones and the odd ones, adds the two and keeps the sum within 16 bits; sums of those are
     exact. Only pairs whose largest inputs could reach beyond are looked at.
     """
-    x = _even(columns.astype(np.int32), 1)
-    w = _even(weight.astype(np.int32), 0)
+    x = pairs.even(columns.astype(np.int32))
+    w = pairs.even(weight.astype(np.int32).T).T
     a, b, u, v = x[:, ::2], x[:, 1::2], w[::2], w[1::2]
     tops = a.max(axis=0, initial=0)[:, None], b.max(axis=0, initial=0)[:, None]
     most = tops[0] * np.maximum(u, 0) + tops[1] * np.maximum(v, 0)
@@ -41,11 +41,6 @@ def excess(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
         sums = np.outer(a[:, pair], u[pair, at]) + np.outer(b[:, pair], v[pair, at])
         found[:, at] += np.clip(sums, _LOW, _HIGH) - sums
     return found
-
-
-def _even(array: np.ndarray, axis: int) -> np.ndarray:
-    pads = [(0, array.shape[axis] % 2 if each == axis else 0) for each in range(array.ndim)]
-    return np.pad(array, pads)
 
 
 class _Product(NamedTuple):
@@ -163,15 +158,18 @@ def _shift(model: ir.Model, products: Sequence[_Product], names: graph.Names) ->
     for product in products:
         node, weight = product.layer.node, product.layer.weight
         at = _ZERO_POINTS.get(node.op_type)
-        if at is None:
+        given = None if at is None or len(node.inputs) <= at else node.inputs[at]
+        centre = np.zeros((), np.int8) if given is None else graph.array(given)
+        if at is None or centre is None:
             continue
         if weight not in moved:
             moved[weight] = _shifted(model, product.weight, names.fresh(f"{weight.name}_uint8"))
-        zero = graph.array(node.inputs[at]) if len(node.inputs) > at else None
-        centre = np.zeros((), np.int8) if zero is None else zero
         node.resize_inputs(max(len(node.inputs), at + 1))
         node.replace_input_with(1, moved[weight])
         node.replace_input_with(at, _shifted(model, centre, names.fresh(f"{weight.name}_zero")))
+    for weight in moved:
+        if weight.is_initializer() and not graph.used(weight):
+            del model.graph.initializers[weight.name or ""]
 
 
 def _shifted(model: ir.Model, integers: np.ndarray, name: str) -> ir.Value:

@@ -57,13 +57,16 @@ class Portability:
             return f"{scheme}: nothing saturates on x86 without VNNI"
         named = sorted(self.touched.items(), key=lambda item: -item[1])[:NAMED]
         shown = _some([f"{name} ({100 * share:.2g} %)" for name, share in named], len(self.touched))
-        signal, agrees = f"{self.sqnr_db:.1f} dB", ""
-        if signal != (usually := f"{sqnr_db:.1f} dB"):  # equal where the target itself saturates
-            signal = f"{signal} instead of {usually}"
+        lost = f"on x86 without VNNI {_instead(f'{self.sqnr_db:.1f} dB', f'{sqnr_db:.1f} dB')}"
         if agreement is not None and self.agreement is not None:
-            agrees = f", agreement {100 * self.agreement:.1f} % instead of {100 * agreement:.1f} %"
-        lost = f"on x86 without VNNI {signal}{agrees}"
+            shares = (f"{100 * share:.1f} %" for share in (self.agreement, agreement))
+            lost += f", agreement {_instead(*shares)}"
         return f"{scheme}: {lost}; it saturates in {shown}; {_portable(scheme)}"
+
+
+def _instead(found: str, usual: str) -> str:
+    """Say what is found, and what is usual where it differs: not where the target saturates."""
+    return found if found == usual else f"{found} instead of {usual}"
 
 
 def _portable(scheme: str) -> str:

@@ -62,7 +62,12 @@ SCHEMES = {
         ),
         Scheme(
             name="int8-portable",
-            once=("quantize/calibrate{method=mse}",),
+            once=(
+                "quantize/calibrate{method=mse}",
+                "quantize/calibrate{method=percentile}",
+                "quantize/calibrate{method=minmax}",
+            ),
+            then=("quantize/correct-bias{portable=true}",),
             pipeline="quantize/static{portable=true}",
             opset=13,
             bits=7,
@@ -228,7 +233,7 @@ def _bits(steps: Sequence[Step]) -> Iterator[int]:
     Where no two weights are to overflow, at least 7 are left.
     """
     for step in steps:
-        if getattr(step, "portable", False):
+        if isinstance(step, Pass) and step.quantizes and getattr(step, "portable", False):
             yield 7
         for name in ("bits", "weight_bits"):
             found = getattr(step, name, 0) if isinstance(step, Pass) and step.quantizes else 0

@@ -16,7 +16,7 @@ from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize import _values
 from onnxopt.passes.quantize._plan import Choice, plan
 from onnxopt.quantization import ranges, types
-from onnxopt.quantization.pairs import weight_params
+from onnxopt.quantization.pairs import WeightForm
 from onnxopt.quantization.params import fit, rounded
 from onnxopt.quantization.stream import stream
 from onnxopt.quantization.types import QuantType, TypeName
@@ -25,12 +25,10 @@ from onnxopt.quantization.types import QuantType, TypeName
 class _Kinds(NamedTuple):
     """What layers are rounded to."""
 
-    weight: QuantType
+    weight: WeightForm
     activation: QuantType
     symmetric: bool
     """Of activations."""
-    portable: bool
-    """No two weights that are added in 16 bits overflow them."""
 
 
 class CorrectBias(Pass):
@@ -50,6 +48,8 @@ class CorrectBias(Pass):
     weights: TypeName | Literal["target"] = "target"
     """The type that the weights will have, symmetric; int8 for targets without integers."""
     per_channel: bool = True
+    portable: bool = False
+    """No two weights that are added in 16 bits will overflow them, whatever the target."""
     activations: TypeName | Literal["target"] = "target"
     """The type that activations with a range will have; uint8 for targets without integers."""
     only: tuple[str, ...] = ()
@@ -94,12 +94,11 @@ class CorrectBias(Pass):
         """Return the types that layers will have, the target's own unless others are asked for."""
         weight = "int8" if kernels is None else kernels.weights
         activation = "uint8" if kernels is None else kernels.activations
-        own = kernels if self.weights == "target" else None
+        kind = types.named(weight if self.weights == "target" else self.weights)
         return _Kinds(
-            types.named(weight if self.weights == "target" else self.weights),
+            WeightForm.of(kind, kernels, per_channel=self.per_channel, portable=self.portable),
             types.named(activation if self.activations == "target" else self.activations),
             self.activations == "target" and kernels is not None and kernels.symmetric,
-            own is not None and own.saturates,
         )
 
     def _means(
@@ -140,9 +139,7 @@ class CorrectBias(Pass):
     ) -> np.ndarray:
         """Return what the quantized layer's output is too low by: [channels]."""
         weight = readers.contents(layer.weight)
-        params = weight_params(
-            layer, kinds.weight, per_channel=self.per_channel, portable=kinds.portable
-        )
+        params = kinds.weight.params(layer)
         rows = matrices.matrix(layer)
         quantized = matrices.as_matrix(layer, rounded(weight, params))
         error = rows @ before[..., None] - quantized @ after[..., None]

@@ -15,7 +15,7 @@ from onnxopt.layers.readers import Layer
 from onnxopt.passes.quantize._emit import Emitter, graph_of
 from onnxopt.passes.quantize._plan import Choice
 from onnxopt.quantization.packing import stored
-from onnxopt.quantization.pairs import weight_params
+from onnxopt.quantization.pairs import WeightForm
 from onnxopt.quantization.params import quantize
 from onnxopt.quantization.types import INT8
 
@@ -36,7 +36,8 @@ class Dynamic(Pass):
     per_channel: bool = True
     """Weights have one scale for each output channel, not one for all."""
     weight_bits: int = 0
-    """Bits of a weight that are used, whatever the target saturates; 0 leaves it to the target."""
+    """Bits of a weight that are used; 0 leaves it to the target, and 8 may overflow where it adds
+    in 16 bits."""
     portable: bool = False
     """No two weights that are added in 16 bits overflow them, whatever the target."""
     only: tuple[str, ...] = ()
@@ -64,9 +65,13 @@ class Dynamic(Pass):
 class _Writing:
     def __init__(self, emitter: Emitter, asked: Dynamic, kernels: IntegerKernels) -> None:
         self._emitter = emitter
-        self._kind = INT8.narrowed(asked.weight_bits) if asked.weight_bits else INT8
-        self._portable = asked.portable or (kernels.saturates and not asked.weight_bits)
-        self._per_channel = asked.per_channel
+        self._form = WeightForm.of(
+            INT8,
+            kernels,
+            bits=asked.weight_bits,
+            per_channel=asked.per_channel,
+            portable=asked.portable,
+        )
         self._inputs: dict[ir.Value, ir.Node] = {}
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ir.Value]] = {}
 
@@ -111,9 +116,7 @@ class _Writing:
         """Return the weight in int8 as a matrix [inputs, channels], and its scale."""
         key = (layer.weight, layer.axis)
         if key not in self._weights:
-            params = weight_params(
-                layer, self._kind, per_channel=self._per_channel, portable=self._portable
-            )
+            params = self._form.params(layer)
             numbers = quantize(readers.contents(layer.weight), params)
             matrix = np.ascontiguousarray(numbers.T if layer.axis == 0 else numbers)
             integers = stored(matrix, INT8)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context, Pass
+from onnxopt.errors import UsageError
 from onnxopt.kernels import IntegerKernels, Role
 from onnxopt.layers import readers
 from onnxopt.layers.readers import Layer
@@ -18,7 +19,7 @@ from onnxopt.passes.quantize._joined import join
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
 from onnxopt.quantization.granularity import PerTensor
-from onnxopt.quantization.pairs import weight_params
+from onnxopt.quantization.pairs import WeightForm
 from onnxopt.quantization.params import Params, fit, fit_array, quantize
 from onnxopt.quantization.types import SINCE_AXIS, QuantType, named
 
@@ -42,7 +43,8 @@ class Static(Pass):
     ] = "target"
     weights: Literal["target", "int8", "uint8", "float8e4m3fn", "float8e5m2"] = "target"
     weight_bits: int = 0
-    """Bits of a weight that are used, whatever the target saturates; 0 leaves it to the target."""
+    """Bits of a weight that are used; 0 leaves it to the target, and 8 may overflow where it adds
+    in 16 bits."""
     portable: bool = False
     """No two weights that are added in 16 bits overflow them, whatever the target."""
     only: tuple[str, ...] = ()
@@ -56,7 +58,14 @@ class Static(Pass):
         if kernels is None:
             return 0
         activations = _chosen(self.activations, kernels.activations)
-        if graph.opset(model) < max(SINCE_AXIS, activations.since):
+        stored = self.stored(kernels)
+        if stored.floating != activations.floating or (stored.floating and self.weight_bits):
+            raise UsageError(
+                f"activations in {activations.name} and weights in {stored.name}"
+                f"{f' of {self.weight_bits} bits' if self.weight_bits else ''} are no pair: take "
+                "integers for both, or float8 for both, all of its bits"
+            )
+        if graph.opset(model) < max(SINCE_AXIS, activations.since, stored.since):
             return 0
         if activations.floating:
             kernels = kernels.in_floats()
@@ -72,6 +81,11 @@ class Static(Pass):
         if found.layers:
             _Placing(model, self, kernels, found).run()
         return len(found.layers)
+
+    def stored(self, kernels: IntegerKernels) -> QuantType:
+        """Return the type of weights: the target's own, and that of floating-point activations."""
+        activations = _chosen(self.activations, kernels.activations)
+        return _chosen(self.weights, activations.name if activations.floating else kernels.weights)
 
 
 class _Placing:
@@ -89,8 +103,13 @@ class _Placing:
         self._sums: dict[ir.Value, ir.Value] = {}
         """What stands where outputs of layers did whose bias was set apart."""
         self._activation = _chosen(asked.activations, kernels.activations)
-        like = asked.activations if self._activation.floating else kernels.weights
-        self._weight = _chosen(asked.weights, like)
+        self._form = WeightForm.of(
+            asked.stored(kernels),
+            kernels,
+            bits=asked.weight_bits,
+            per_channel=asked.per_channel,
+            portable=asked.portable,
+        )
 
     def run(self) -> None:
         made = list(self._plan.requantized())
@@ -164,13 +183,7 @@ class _Placing:
         return not joined or self._plan.absorbed(layer.output)
 
     def _weight_params(self, layer: Layer) -> Params:
-        asked, bits = self._asked, self._asked.weight_bits
-        return weight_params(
-            layer,
-            self._weight.narrowed(bits) if bits else self._weight,
-            per_channel=asked.per_channel,
-            portable=asked.portable or (self._kernels.saturates and not bits),
-        )
+        return self._form.params(layer)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
         """Return the weight in integers; layers that share one share its integers."""

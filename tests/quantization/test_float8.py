@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 import onnxopt
 from onnxopt import graph, io
 from onnxopt.base import Context
+from onnxopt.errors import UsageError
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization.coverage import foretold
 from onnxopt.samples import Samples
@@ -68,6 +69,20 @@ def test_numbers_are_those_of_the_format(kind: str) -> None:
     np.testing.assert_allclose(EXACT(made, {"x": x})["y"], expected, rtol=1e-5, atol=1e-5)
     [found] = ReferenceEvaluator(io.to_proto(made)).run(["y"], {"x": x})
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "weights=float8e4m3fn",
+        "activations=float8e4m3fn, weights=int8",
+        "activations=float8e5m2, weight-bits=7",
+    ],
+)
+def test_what_no_product_multiplies_is_refused(options: str) -> None:
+    text, weights, feeds, _ = MODELS["mlp"]
+    with pytest.raises(UsageError, match="no pair"):
+        quantized(read(text, weights), feeds, options)
 
 
 @absent

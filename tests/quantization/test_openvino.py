@@ -8,7 +8,7 @@ import pytest
 
 import onnxopt
 from onnxopt import catalogue
-from onnxopt.backends._integer import OPENVINO, of_this_machine
+from onnxopt.backends._integer import OPENVINO, openvino_of_this_machine
 from onnxopt.backends.openvino import Openvino
 from onnxopt.base import Context
 from onnxopt.pipeline import Pipeline
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     Openvino.unavailable() is not None, reason=str(Openvino.unavailable())
 )
 
-KERNELS = of_this_machine(OPENVINO)
+KERNELS = openvino_of_this_machine()
 TARGET = Target(name="openvino", pipeline="dce", probe_max_opset=lambda: 24, integer=KERNELS)
 
 BLOCKS = """
@@ -110,6 +110,22 @@ def test_error_is_what_the_steps_explain(name: str) -> None:
     with Openvino(threads=1).open(made) as session:
         after = [session.run(each) for each in feeds]
     assert min(map(sqnr, before, after)) > 30
+
+
+@pytest.mark.parametrize("channels", [3, 8])
+def test_no_sum_saturates_whatever_the_processor(channels: int) -> None:
+    text = f"""
+    g (float[1,{channels},9,9] x) => (float[1,16,7,7] y) {{
+      y = Conv(x, w)
+    }}"""
+    weight = np.sign(normal(16, channels, 3, 3)) * (
+        1 + 0.2 * np.abs(normal(16, channels, 3, 3, seed=1))
+    )
+    made = read(text, {"w": weight.astype(np.float32)})
+    feeds = [{"x": np.abs(normal(1, channels, 9, 9, seed=seed)) + 3} for seed in range(2)]
+    assert quantized(made, feeds) == 1
+    with Openvino(threads=1).open(made) as session:
+        assert sqnr(EXACT(made, feeds[0]), session.run(feeds[0])) > 100
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ def test_a_pipeline_is_a_scheme() -> None:
         ("quantize/weights{type=float8e5m2}", 19, 6),
         ("quantize/nbits{bits=2}", 13, 2),
         ("quantize/calibrate, quantize/static{weight-bits=6}", 13, 6),
+        ("quantize/calibrate, quantize/static{portable=true}", 13, 7),
+        ("quantize/calibrate, quantize/static{activations=float8e4m3fn}", 19, 7),
         ("quantize/equalize, quantize/dynamic", 13, 8),
         ("quantize/calibrate, quantize/static{activations=uint16}", 21, 8),
     ],

@@ -39,9 +39,23 @@ def test_the_remedy_is_of_the_same_kind(scheme: str, remedy: str) -> None:
     assert found.line(scheme, 30.0, None).endswith(remedy)
 
 
+@pytest.mark.parametrize(
+    ("sqnr_db", "agreement", "said"),
+    [
+        (30.0, 0.9, "20.0 dB instead of 30.0 dB, agreement 80.0 % instead of 90.0 %"),
+        (20.01, 0.8, "20.0 dB, agreement 80.0 %"),
+    ],
+)
+def test_what_is_no_less_is_not_held_against_itself(
+    sqnr_db: float, agreement: float, said: str
+) -> None:
+    found = Portability(sqnr_db=20.0, agreement=0.8, touched={"y": 0.5})
+    assert f"without VNNI {said};" in found.line("int8", sqnr_db, agreement)
+
+
 def test_what_runs_on_samples() -> None:
     reads = {name for name, scheme in SCHEMES.items() if scheme.calibrates}
-    assert reads == {"int8", "int8-portable", "int8-ort", "float16", "bfloat16"}
+    assert reads == {"int8", "int8-portable", "int8-ort", "float8", "float16", "bfloat16"}
     assert not scheme_of("quantize/dynamic{per-channel=false}").calibrates
     assert scheme_of("quantize/gptq, quantize/weights{type=uint4}").calibrates
 

@@ -13,12 +13,13 @@ from onnx.reference import ReferenceEvaluator
 
 import onnxopt
 from onnxopt import catalogue, graph, io, lossless
-from onnxopt.backends._integer import X86, of_this_machine
-from onnxopt.layers import matrices, readers
-from onnxopt.quantization import pairs
-from onnxopt.quantization.params import quantize
+from onnxopt.backends._integer import X86, X86_VNNI, of_this_machine
+from onnxopt.layers import readers
+from onnxopt.passes.quantize._emit import with_room
+from onnxopt.quantization.pairs import WeightForm
+from onnxopt.quantization.params import fit, quantize
 from onnxopt.quantization.saturation import Saturating, excess
-from onnxopt.quantization.types import INT8
+from onnxopt.quantization.types import FLOAT8E4M3, INT8, UINT8
 from onnxopt.samples import Samples
 from tests.contract.corpus.build import model, normal
 from tests.quantization.test_static import FILTER, IMAGE, MATRICES, MLP, RESIDUAL
@@ -169,28 +170,94 @@ class TestProcessor:
         np.testing.assert_allclose(found, itself, rtol=1e-5, atol=1e-5)
 
 
+def column_pairs(shape: tuple[int, ...]) -> set[tuple[tuple[int, ...], ...]]:
+    """Return what is multiplied together of a filter [channels, *places], counted by hand.
+
+    The places one after the other, with all channels of each; and each place apart.
+    """
+    channels, *places = shape
+    spots = [(c, *at) for at in np.ndindex(*places) for c in range(channels)]
+    found = {tuple(spots[k : k + 2]) for k in range(0, len(spots), 2)}
+    for at in np.ndindex(*places):
+        apart = [(c, *at) for c in range(channels)]
+        found |= {tuple(apart[k : k + 2]) for k in range(0, channels, 2)}
+    return found
+
+
+LAYERS = {
+    **CONVOLUTIONS,
+    "of volumes": ("float[1,3,5,5,5] x", "", (4, 3, 3, 3, 3)),
+}
+
+
 @given(
     seed=st.integers(0, 500),
-    which=st.sampled_from([*CONVOLUTIONS, "a product"]),
+    which=st.sampled_from([*LAYERS, "MatMul", "Gemm"]),
     per_channel=st.booleans(),
     heavy=st.booleans(),
+    loud_bias=st.booleans(),
 )
-def test_portable_weights_overflow_with_no_input(
-    seed: int, which: str, *, per_channel: bool, heavy: bool
+def test_no_pair_overflows_with_any_input(
+    seed: int, which: str, *, per_channel: bool, heavy: bool, loud_bias: bool
 ) -> None:
-    made = read(MLP, MATRICES) if which == "a product" else convolution(*CONVOLUTIONS[which])
-    layers = [layer for node in made.graph if (layer := readers.read(node))]
-    layer = next(layer for layer in layers if layer.weight.name == "w")
-    weight = normal(*readers.contents(layer.weight).shape, seed=seed) ** (3 if heavy else 1)
+    layer = layer_of(which)
+    shape = readers.contents(layer.weight).shape
+    weight = normal(*shape, seed=seed) ** (3 if heavy else 1)
     layer.weight.const_value = ir.tensor(weight)
-    params, eight = (
-        pairs.weight_params(layer, INT8, per_channel=per_channel, portable=portable)
+    form = WeightForm.of(INT8, X86, per_channel=per_channel, portable=False)
+    full = WeightForm.of(INT8, X86_VNNI, per_channel=per_channel, portable=False).params(layer)
+    params = form.params(layer)
+    if "alone" in which:
+        assert (params.scale == full.scale).all()
+        return
+    if loud_bias:
+        params = with_room(
+            params, fit(0, 1e-4, UINT8, symmetric=False), np.full(shape[layer.axis], 100.0)
+        )
+    rows = quantize(weight, params).astype(int)
+    rows = rows if layer.axis == 0 else rows.T
+    for row in rows:
+        for pair in column_pairs(row.shape):
+            numbers = np.array([row[at] for at in pair])
+            assert max(-numbers[numbers < 0].sum(), numbers[numbers > 0].sum()) <= 128
+
+
+def layer_of(which: str) -> readers.Layer:
+    if which in LAYERS:
+        made = convolution(*LAYERS[which])
+    else:
+        product = "Gemm <transB = 1> (x, w)" if which == "Gemm" else "MatMul(x, w)"
+        rows = normal(6, 9) if which == "Gemm" else normal(9, 6)
+        made = read(f"g (float[5,9] x) => (float[5,6] y) {{ y = {product} }}", {"w": rows})
+    found = [layer for node in made.graph if (layer := readers.read(node))]
+    return next(layer for layer in found if layer.weight.name == "w")
+
+
+def test_weights_without_large_neighbours_keep_all_bits() -> None:
+    weight = normal(9, 6) / 10
+    weight[::2] = np.sign(weight[::2])  # each beside one that is small, or of the other sign
+    weight[1::2] = -np.abs(weight[1::2]) * weight[:-1:2]
+    layer = layer_of("MatMul")
+    layer.weight.const_value = ir.tensor(weight)
+    portable, full = (
+        WeightForm.of(INT8, None, per_channel=True, portable=portable).params(layer)
         for portable in (True, False)
     )
-    assert (params.scale <= eight.scale * 2.001).all()
-    rows = matrices.as_matrix(layer, quantize(weight, params)).astype(np.int8)
-    for group in pairs.in_order(layer, rows) if pairs.paired(layer) else ():
-        assert not excess(np.full((1, group.shape[1]), 255, np.uint8), group.T).any()
+    np.testing.assert_array_equal(portable.scale, full.scale)
+
+
+def test_asked_for_bits_are_kept_where_they_overflow() -> None:
+    layer = layer_of("MatMul")
+    layer.weight.const_value = ir.tensor(np.ones((9, 6), np.float32))
+    forms = [
+        WeightForm.of(INT8, X86, per_channel=True, portable=False),
+        WeightForm.of(INT8, X86, bits=8, per_channel=True, portable=False),
+        WeightForm.of(INT8, X86_VNNI, bits=8, per_channel=True, portable=True),
+        WeightForm.of(UINT8, X86, per_channel=True, portable=True),
+        WeightForm.of(FLOAT8E4M3, X86, per_channel=True, portable=True),
+    ]
+    tops = [float(np.abs(quantize(np.ones((9, 6)), form.params(layer))).max()) for form in forms]
+    assert tops == [64, 127, 64, 255, 448]
 
 
 def _is(node: ir.Node, weight: str) -> bool:
