@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +60,18 @@ def test_what_runs_on_samples() -> None:
     assert reads == {"int8", "int8-portable", "int8-ort", "float8", "float16", "bfloat16"}
     assert not scheme_of("quantize/dynamic{per-channel=false}").calibrates
     assert scheme_of("quantize/gptq, quantize/weights{type=uint4}").calibrates
+
+
+def test_releases_are_those_that_were_found() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "releases.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["releases"]
+    order = sorted(rows, key=lambda name: tuple(map(int, name.split("."))))
+    for opset in range(20, max(row["opset"] for row in rows.values()) + 1):
+        first = next(name for name in order if rows[name]["opset"] >= opset)
+        assert opened_since(opset, 9) == first.rpartition(".")[0]
+    for version in range(10, max(row["format"] for row in rows.values()) + 1):
+        first = next(name for name in order if rows[name]["format"] >= version)
+        assert opened_since(20, version) == max(first.rpartition(".")[0], "1.17")
 
 
 @pytest.mark.parametrize(
