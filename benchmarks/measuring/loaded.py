@@ -8,16 +8,14 @@ verdict is asked for with ``--force``, since on a machine that busy bench would 
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import tempfile
 from pathlib import Path
 
 import onnx
 
 import onnxopt
 from measuring.planted import convolutions
-from measuring.runs import Entry, bench, model, neighbours, options, resume, shares
+from measuring.runs import Entry, bench, model, neighbours, options, resume_with_files, shares
 from onnxopt import io
 from onnxopt._startup import import_onnx_ir
 
@@ -62,12 +60,6 @@ def compare(folder: Path, number: int) -> Entry:
     }
 
 
-def main(chosen: argparse.Namespace) -> None:
-    """Do the runs that are missing."""
-    with tempfile.TemporaryDirectory() as folder:
-        resume("measuring_loaded", chosen, lambda number: compare(Path(folder), number))
-
-
 if __name__ == "__main__":
     import_onnx_ir()
-    main(options(__doc__, 2 * len(SETTINGS)))
+    resume_with_files("measuring_loaded", options(__doc__, 2 * len(SETTINGS)), compare)

@@ -5,15 +5,13 @@ What a run costs beside its layers makes the true difference slightly smaller th
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from measuring.runs import Entry, bench, options, resume, shares
+from measuring.runs import Entry, bench, options, resume_with_files, shares
 
 LAYERS = 33
 
@@ -82,11 +80,5 @@ def search(folder: Path, number: int) -> Entry:
     }
 
 
-def main(chosen: argparse.Namespace) -> None:
-    """Do the runs that are missing."""
-    with tempfile.TemporaryDirectory() as folder:
-        resume("measuring_planted", chosen, lambda number: search(Path(folder), number))
-
-
 if __name__ == "__main__":
-    main(options(__doc__, 24))
+    resume_with_files("measuring_planted", options(__doc__, 24), search)

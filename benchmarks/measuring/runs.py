@@ -13,6 +13,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,6 +77,14 @@ def resume(
         print(len(done), json.dumps(done[-1]), flush=True)
         write_results(name, {"runs": done})
     return done
+
+
+def resume_with_files(
+    name: str, chosen: argparse.Namespace, run: Callable[[Path, int], Entry]
+) -> None:
+    """Do the runs that are missing, each with a folder for the files that all of them share."""
+    with tempfile.TemporaryDirectory() as folder:
+        resume(name, chosen, lambda number: run(Path(folder), number))
 
 
 def least_known(logs: dict[str, list[float]], least: int) -> list[int]:

@@ -44,16 +44,16 @@ class Scheme:
         return any(isinstance(step, Pass) and step.needs_samples for step in steps)
 
 
+_RANGES = tuple(
+    f"quantize/calibrate{{method={method}}}" for method in ("mse", "percentile", "minmax")
+)
+
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
         Scheme(
             name="int8",
-            once=(
-                "quantize/calibrate{method=mse}",
-                "quantize/calibrate{method=percentile}",
-                "quantize/calibrate{method=minmax}",
-            ),
+            once=_RANGES,
             then=("quantize/correct-bias",),
             pipeline="quantize/static",
             opset=13,
@@ -62,11 +62,7 @@ SCHEMES = {
         ),
         Scheme(
             name="int8-portable",
-            once=(
-                "quantize/calibrate{method=mse}",
-                "quantize/calibrate{method=percentile}",
-                "quantize/calibrate{method=minmax}",
-            ),
+            once=_RANGES,
             then=("quantize/correct-bias{portable=true}",),
             pipeline="quantize/static{portable=true}",
             opset=13,

@@ -150,7 +150,7 @@ class _Placing:
         x = self._params[layer.x]
         asked = None if self._kernels.float_bias else layer.bias
         numbers = None if asked is None else readers.contents(asked).reshape(-1)
-        weights = self._weight_params(layer)
+        weights = self._form.params(layer)
         if numbers is not None and self._inside(layer):
             weights = with_room(weights, x, numbers)
         layer.node.replace_input_with(1, self._stored(layer, weights))
@@ -181,9 +181,6 @@ class _Placing:
         readers = [use.node for use in layer.output.uses()]
         joined = len(readers) == 1 and readers[0].op_type in joins
         return not joined or self._plan.absorbed(layer.output)
-
-    def _weight_params(self, layer: Layer) -> Params:
-        return self._form.params(layer)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
         """Return the weight in integers; layers that share one share its integers."""
