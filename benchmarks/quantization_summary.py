@@ -67,7 +67,21 @@ def _pair(found: dict[str, Any] | None) -> str:
     if found is None or "ratio" not in found:
         return "-"
     text = f"{found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
-    return f"**{text}**" if found["behind"] else text
+    return f"**{text}**" if found.get("behind") else text
+
+
+def dynamic_layers(said: dict[str, Any]) -> Lines:
+    """Return the time of layers in float and quantized dynamically over static ones."""
+    lines = [
+        f"{said['layers']} layers, rows by columns by columns: time over that of the same layers "
+        "with scales from samples, with 95 % intervals.",
+        "",
+        "| layers | scales of every run | float |",
+        "|---|---|---|",
+    ]
+    for name, found in said["over_static"].items():
+        lines.append(f"| {name} | {_pair(found['dynamic'])} | {_pair(found['float'])} |")
+    return lines
 
 
 def openvino(said: dict[str, Any]) -> Lines:

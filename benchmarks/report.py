@@ -218,6 +218,14 @@ def profiling(said: dict[str, Any]) -> Lines:
     return ["Times of a run without recording, one thread.", "", *table(head, rows)]
 
 
+def releases(said: dict[str, Any]) -> Lines:
+    """Return the newest operator set and version of the format of each release, a line each."""
+    rows: list[list[object]] = [
+        [name, found["opset"], found["format"]] for name, found in said["releases"].items()
+    ]
+    return table(["ONNX Runtime", "operator set", "format"], rows)
+
+
 SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "quality": ("Quality", [peers, quality]),
     "canonical": ("One form from both exporters", [canonical]),
@@ -237,6 +245,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
         "Quantizing, beside ONNX Runtime's own files, on a processor without VNNI",
         [quantized.pairs],
     ),
+    "dynamic_layers": ("Scales from samples or of every run", [quantized.dynamic_layers]),
     "with_openvino": ("Quantizing, for OpenVINO", [quantized.openvino]),
     "few_bits": ("Few bits, weight by weight", [quantized.few_bits]),
     "recovery": ("Few bits, with and without recovery", [quantized.recovery]),
@@ -245,6 +254,7 @@ SECTIONS: dict[str, tuple[str, list[Callable[[dict[str, Any]], Lines]]]] = {
     "startup": ("Start", [startup]),
     "difference": ("Graph difference", [difference]),
     "profiling": ("Profiling", [profiling]),
+    "releases": ("What releases of ONNX Runtime open", [releases]),
     "measuring_aa": ("Measuring: a model against itself", [measuring.aa]),
     "measuring_planted": ("Measuring: a planted difference", [measuring.planted]),
     "measuring_loaded": ("Measuring: true ratios under load", [measuring.loaded]),

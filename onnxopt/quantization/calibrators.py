@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -38,17 +38,31 @@ class Method:
         """Return a calibrator that has seen nothing."""
         return CALIBRATORS[self.name](self)
 
+    def tells_from(self, other: Method) -> bool:
+        """Return whether what calibrators of another method keep is all that this one needs."""
+        if self.name == "minmax":
+            return True
+        counted = CALIBRATORS[self.name].counts and CALIBRATORS[other.name].counts
+        return counted and (self.elements, self.seed) == (other.elements, other.seed)
+
 
 class Calibrator(abc.ABC):
     """Makes a range of arrays in fixed memory."""
+
+    counts: ClassVar[bool] = False
+    """Whether it needs the numbers themselves beside their extremes."""
 
     def __init__(self, method: Method) -> None:
         self.method = method
         self.seen: Range | None = None
 
-    def add(self, array: np.ndarray, extremes: Range) -> None:
-        """Take account of an array whose lowest and highest number are given."""
+    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
+        """Take account of an array by its lowest and highest number, and of all where it counts."""
         self.seen = extremes if self.seen is None else self.seen | extremes
+
+    def take(self, other: Calibrator) -> None:
+        """Take over what another has seen, of a method that this one ``tells_from``."""
+        self.seen = other.seen
 
     def range(self) -> Range | None:
         """Return the range of what was seen, None as long as that is nothing."""
@@ -72,8 +86,8 @@ class MovingAverage(Calibrator):
         super().__init__(method)
         self._average: Range | None = None
 
-    def add(self, array: np.ndarray, extremes: Range) -> None:
-        super().add(array, extremes)
+    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
+        super().see(extremes)
         old, weight = self._average or extremes, self.method.momentum
         self._average = Range(
             low=old.low + weight * (extremes.low - old.low),
@@ -87,14 +101,22 @@ class MovingAverage(Calibrator):
 class _Counted(Calibrator):
     """Chooses by the distribution of the numbers."""
 
+    counts = True
+
     def __init__(self, method: Method) -> None:
         super().__init__(method)
         self.histogram = Histogram(method.elements)
         self._random = np.random.default_rng(method.seed)
 
-    def add(self, array: np.ndarray, extremes: Range) -> None:
-        super().add(array, extremes)
+    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
+        super().see(extremes)
+        assert array is not None
         self.histogram.add(array, max(-extremes.low, extremes.high), self._random)
+
+    def take(self, other: Calibrator) -> None:
+        super().take(other)
+        assert isinstance(other, _Counted)
+        self.histogram = other.histogram
 
     def _choose(self, seen: Range) -> Range:
         if not self.histogram.width:

@@ -23,6 +23,11 @@ class Range:
     low: float
     high: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether both ends are finite."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
     def __or__(self, other: Range) -> Range:
         """Return the range that holds both."""
         return Range(low=min(self.low, other.low), high=max(self.high, other.high))
@@ -46,7 +51,7 @@ def read(value: ir.Value) -> Range | None:
         found = Range(low=float(low), high=float(high))
     except (TypeError, ValueError) as error:
         raise _unreadable(value, text) from error
-    if not (math.isfinite(found.low) and math.isfinite(found.high) and found.low <= found.high):
+    if not (found.finite and found.low <= found.high):
         raise _unreadable(value, text)
     return found
 

@@ -14,6 +14,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Gate, Load, Pass
 from onnxopt.errors import BackendError
 from onnxopt.pipeline import Pipeline, Step
+from onnxopt.quantization.calibration import Sketches
 from onnxopt.quantizer.guard import Guard, Loss, decibels, expected_db
 from onnxopt.quantizer.memory import Memory
 from onnxopt.quantizer.mixed import Timing, leave_out
@@ -105,10 +106,11 @@ class Attempt:
     sensitive: bool = False
     """Quantize every layer alone, to say what it costs."""
 
-    def prepared(self, once: str) -> ir.Model:
+    def _prepared(self, once: str, sketches: Sketches | None = None) -> ir.Model:
         """Return a model that the scheme's pipeline can be run on again and again."""
         model = self.source.clone()
-        Pipeline.parse(self._before(once)).run(model, self.context)
+        context = dataclasses.replace(self.context, sketches=sketches)
+        Pipeline.parse(self._before(once)).run(model, context)
         return model
 
     def _before(self, once: str) -> str:
@@ -208,7 +210,7 @@ class Attempt:
     def _unseen(self) -> tuple[Outcome | None, Tried]:
         """Build, and run nothing."""
         once = self.scheme.once[0]
-        built = self.build(self.prepared(once))
+        built = self.build(self._prepared(once))
         if not built.layers:
             return self._refused(self.nothing)
         weight_bytes = Size.of(built.model).weight_bytes
@@ -218,8 +220,9 @@ class Attempt:
     def best(self) -> Ready | None:
         """Return the alternative that keeps the outputs best; None where nothing is quantized."""
         best: Ready | None = None
+        sketches = Sketches()
         for once in self.scheme.once:
-            model = self.prepared(once)
+            model = self._prepared(once, sketches)
             built = self.build(model)
             if not built.layers:
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnxopt.verify.bisect import Quarantined
 from onnxopt.verify.front import Check, Mode, Outcome, Work, run_verified
 from onnxopt.verify.numbers import Comparison, Mismatch, Tolerance, compare
-from onnxopt.verify.structure import Honest, Verify, checked, fingerprint, problems, signature
+from onnxopt.verify.structure import Honest, Verify, checked, problems, signature
 
 __all__ = [
     "Check",
@@ -20,7 +20,6 @@ __all__ = [
     "Work",
     "checked",
     "compare",
-    "fingerprint",
     "problems",
     "run_verified",
     "signature",

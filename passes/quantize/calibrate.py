@@ -11,8 +11,8 @@ from onnxopt.errors import UsageError
 from onnxopt.passes.quantize import _values
 from onnxopt.passes.quantize._plan import read_by
 from onnxopt.quantization import ranges
-from onnxopt.quantization.calibrators import Calibrator, Method, Name
-from onnxopt.quantization.stream import calibrate
+from onnxopt.quantization.calibration import Seen, calibrate
+from onnxopt.quantization.calibrators import Method, Name
 from onnxopt.spec import nearest
 
 
@@ -53,12 +53,10 @@ class Calibrate(Pass):
             elements=self.elements,
             seed=context.seed,
         )
-        made: dict[ir.Value, Calibrator] = {
-            source: method.calibrator() for source in map(_values.source, wanted)
-        }
-        endless = calibrate(model, made, context) if made else {}
-        model.meta[ranges.WITHOUT] = [*endless.values(), *_untyped(model)]
-        found = {source: None if source in endless else made[source].range() for source in made}
+        sources = list(dict.fromkeys(map(_values.source, wanted)))
+        seen = calibrate(model, sources, method, context) if sources else Seen()
+        model.meta[ranges.WITHOUT] = [*seen.endless.values(), *_untyped(model)]
+        found = {source: seen.range(source) for source in sources}
         changes = 0
         for value in wanted:
             kept = found[_values.source(value)]

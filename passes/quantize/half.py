@@ -12,7 +12,8 @@ from onnxopt import graph
 from onnxopt.base import Context, Pass
 from onnxopt.passes.quantize._halves import Sides, ends_the_runtime, sides
 from onnxopt.passes.quantize._plan import Choice
-from onnxopt.quantization.stream import stream
+from onnxopt.quantization.ranges import Range
+from onnxopt.quantization.stream import stream_extremes
 
 _LARGEST = {
     ir.DataType.FLOAT16: 65504.0,
@@ -83,11 +84,13 @@ def _within(
             values[value] = math.inf if _vanishes(held, to) else _largest(held)
     moving = [value for value in values if graph.tensor(value) is None]
 
-    def look(value: ir.Value, array: np.ndarray, _: int) -> None:
-        values[value] = max(values[value], _largest(array))
+    def see(value: ir.Value, found: Range | None, _: int) -> None:
+        if found is not None:
+            largest = max(-found.low, found.high) if found.finite else math.inf
+            values[value] = max(values[value], largest)
 
     if moving:
-        stream(model, moving, context, look, "ranges")
+        stream_extremes(model, moving, context, see, "ranges")
     return {
         node: changing
         for node, changing in found.items()
@@ -97,8 +100,10 @@ def _within(
 
 def _vanishes(array: np.ndarray, to: ir.DataType) -> bool:
     """Return whether a lone number, such as what keeps a division from zero, becomes zero."""
-    lone = array.size == 1 and array.reshape(-1)[0] != 0
-    return bool(lone and array.astype(to.numpy()).reshape(-1)[0] == 0)
+    if array.size != 1 or array.reshape(-1)[0] == 0:
+        return False
+    with np.errstate(over="ignore"):
+        return bool(array.astype(to.numpy()).reshape(-1)[0] == 0)
 
 
 def _changing(node: ir.Node, changing: Sides) -> list[ir.Value]:

@@ -15,10 +15,10 @@ import onnxopt
 from onnxopt import lossless
 from onnxopt.base import Context, Observer, Pass
 from onnxopt.errors import ModelError, OnnxoptError, UsageError, VerificationError
+from onnxopt.fingerprint import fingerprint
 from onnxopt.pipeline import Pipeline
 from onnxopt.report import Report
 from onnxopt.samples import Samples
-from onnxopt.verify import fingerprint
 from tests.passes.tools import model_of, random_feeds, run
 
 TEXT = """(float[n,4] x, bool c) => (float[n,4] y) {

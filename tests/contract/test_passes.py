@@ -16,12 +16,13 @@ from onnxopt.backends._integer import X86_VNNI
 from onnxopt.base import GENERIC, Context, Gate, Pass
 from onnxopt.evaluate import evaluator
 from onnxopt.feeds import random_samples
+from onnxopt.fingerprint import fingerprint
 from onnxopt.io import load
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
 from onnxopt.quantization.ranges import Range
 from onnxopt.target import Feeds, Outputs
-from onnxopt.verify import Honest, Tolerance, Verify, compare, fingerprint
+from onnxopt.verify import Honest, Tolerance, Verify, compare
 
 EVALUATE = evaluator(catalogue.backend("cpu{optimization=off}"))
 LOAD = catalogue.backend("cpu{threads=1}").open

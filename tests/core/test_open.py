@@ -9,7 +9,7 @@ import pytest
 
 from onnxopt import catalogue
 from onnxopt.base import Context
-from onnxopt.verify import fingerprint
+from onnxopt.fingerprint import fingerprint
 
 TEXT = """
 <ir_version: 9, opset_import: ["" : 18]>

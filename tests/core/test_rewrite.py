@@ -10,9 +10,10 @@ import pytest
 from onnxopt import graph
 from onnxopt.base import Context, Gate
 from onnxopt.errors import OnnxoptError, UsageError
+from onnxopt.fingerprint import fingerprint
 from onnxopt.rewrite import Const, Decline, Op, PatternOps, Rule, Var
 from onnxopt.rewrite.builder import Builder, Operand
-from onnxopt.verify import Honest, Verify, fingerprint
+from onnxopt.verify import Honest, Verify
 from tests.core.rules import left, rewrite, rule_pass
 from tests.passes.tools import model_of
 

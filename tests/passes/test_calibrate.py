@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from onnxopt.base import Context, Gate
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
+from onnxopt.quantization.calibration import Sketches
 from onnxopt.quantization.ranges import Range
 from onnxopt.samples import Samples
-from onnxopt.target import Feeds
+from onnxopt.target import Feeds, Session
 from tests.passes import weights
 from tests.passes.tools import model_of
 
@@ -172,6 +173,72 @@ def test_an_activation_that_is_not_finite_has_no_range() -> None:
         "'l' holds infinity for sample 2",
         "'s' holds NaN for sample 3",
     ]
+
+
+class TestSketches:
+    """What one calibration has seen serves others, and only where it is the same."""
+
+    @staticmethod
+    def opened(
+        given: Sequence[tuple[str, ir.Model, Samples]],
+    ) -> tuple[int, list[Mapping[str, Range]]]:
+        """Calibrate in turn; return how often a model was opened, and the ranges."""
+        kept, loads, made = Sketches(), 0, []
+
+        def load(model: ir.Model) -> Session:
+            nonlocal loads
+            loads += 1
+            return catalogue.backend("cpu{threads=1}").open(model)
+
+        for options, model, samples in given:
+            shared = Context(load=load, samples=samples, sketches=kept)
+            Pipeline.parse(f"quantize/calibrate{options}").run(model, shared)
+            made.append(found(model))
+        return loads, made
+
+    def test_ranges_are_those_of_a_run_of_their_own(self) -> None:
+        samples, model = Samples.of(list(feeds())), net()
+        asked = ["{method=mse}", "{method=percentile}", "{method=entropy, bits=4}", ""]
+        loads, made = self.opened([(options, model.clone(), samples) for options in asked])
+        assert loads == 1
+        for options, ours in zip(asked, made, strict=True):
+            assert ours == calibrated(options, context(samples)), options
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("{method=mse}", "{method=moving-average}"),
+            ("", "{method=mse}"),
+            ("{method=mse}", "{method=percentile, elements=7}"),
+            ("{method=mse, values=[c]}", "{method=mse}"),
+        ],
+    )
+    def test_other_methods_see_the_samples_themselves(self, first: str, second: str) -> None:
+        samples, model = Samples.of(list(feeds())), net()
+        loads, made = self.opened([(first, model.clone(), samples), (second, model, samples)])
+        assert loads == 2
+        assert made[1] == calibrated(second, context(samples))
+
+    def test_other_models_and_samples_are_seen_for_themselves(self) -> None:
+        one, other = Samples.of(list(feeds())), Samples.of(list(feeds(3)))
+        loads, made = self.opened([("", net(), one), ("", net(), other), ("", net(), other)])
+        assert loads == 2
+        assert made[0] != made[1] == made[2]
+        changed = net()
+        bias = changed.graph.initializers["b"]
+        bias.const_value = ir.tensor(np.full(4, 9, np.float32), name="b")
+        assert self.opened([("", net(), one), ("", changed, one)])[0] == 2
+
+    def test_what_was_not_finite_is_said_again(self) -> None:
+        text = "(float[N] x) => (float[N] y) { s = Sqrt (x) y = Abs (x) }"
+        models = [model_of(text) for _ in range(2)]
+        for model in models:
+            shapes.infer(model)
+        samples = Samples.of([{"x": np.asarray([-1, 2], np.float32)}])
+        loads, made = self.opened([("{method=mse}", models[0], samples), ("", models[1], samples)])
+        assert loads == 1
+        assert all(each.keys() == {"x", "y"} for each in made)
+        assert models[1].meta[ranges.WITHOUT] == ["'s' holds NaN for sample 1"]
 
 
 def test_without_samples() -> None:

@@ -111,7 +111,7 @@ def test_ranges_stay_within_what_was_seen(name: str, method: Name, symmetric: bo
     for part in np.array_split(numbers, 5):
         seen = extremes(part)
         assert seen is not None
-        made.add(part, seen)
+        made.see(seen, part)
     found = made.range()
     assert found is not None
     assert numbers.min() <= found.low <= found.high <= numbers.max()
@@ -123,12 +123,12 @@ def test_ranges_stay_within_what_was_seen(name: str, method: Name, symmetric: bo
 def test_one_number_is_a_range(method: Name) -> None:
     for number in (0.0, -3.0, 1e-30):
         made = Method(name=method).calibrator()
-        made.add(np.full(5, number, np.float32), Range(low=number, high=number))
+        made.see(Range(low=number, high=number), np.full(5, number, np.float32))
         assert made.range() == Range(low=number, high=number)
 
 
 def test_a_moving_average_forgets() -> None:
     made = Method(name="moving-average", momentum=0.5).calibrator()
     for end in (8.0, 4.0, 2.0):
-        made.add(np.zeros(0), Range(low=-end, high=end))
+        made.see(Range(low=-end, high=end))
     assert made.range() == Range(low=-4.0, high=4.0)

@@ -11,7 +11,8 @@ import pytest
 
 from onnxopt.base import Context, Pass
 from onnxopt.errors import VerificationError
-from onnxopt.verify import Honest, Verify, checked, fingerprint, problems
+from onnxopt.fingerprint import fingerprint
+from onnxopt.verify import Honest, Verify, checked, problems
 from tests.verify.planted import chain, weight
 
 
