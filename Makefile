@@ -26,8 +26,9 @@ lint: $(VENV)/.dev ## ruff: rules and formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(VENV)/.dev ## mypy --strict
+types: $(VENV)/.dev ## mypy --strict, and calls in benchmarks
 	$(BIN)/mypy --strict
+	$(BIN)/mypy --config-file benchmarks/mypy.ini
 
 check: lint types test ## all three
 

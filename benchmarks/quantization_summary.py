@@ -66,8 +66,11 @@ def pairs(said: dict[str, Any]) -> Lines:
 def _pair(found: dict[str, Any] | None) -> str:
     if found is None or "ratio" not in found:
         return "-"
-    text = f"{found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
-    return f"**{text}**" if found.get("behind") else text
+    return f"**{_interval(found)}**" if found["behind"] else _interval(found)
+
+
+def _interval(found: dict[str, float]) -> str:
+    return f"{found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def dynamic_layers(said: dict[str, Any]) -> Lines:
@@ -80,7 +83,7 @@ def dynamic_layers(said: dict[str, Any]) -> Lines:
         "|---|---|---|",
     ]
     for name, found in said["over_static"].items():
-        lines.append(f"| {name} | {_pair(found['dynamic'])} | {_pair(found['float'])} |")
+        lines.append(f"| {name} | {_interval(found['dynamic'])} | {_interval(found['float'])} |")
     return lines
 
 

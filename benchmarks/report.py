@@ -20,7 +20,7 @@ Lines = list[str]
 
 def table(head: list[str], rows: list[list[object]]) -> Lines:
     """Return a markdown table."""
-    cells = [head, ["---"] * len(head), *rows]
+    cells: list[list[object]] = [[*head], ["---"] * len(head), *rows]
     return ["| " + " | ".join(str(cell) for cell in row) + " |" for row in cells]
 
 

@@ -13,7 +13,7 @@ from onnxopt.segments import exposing
 from onnxopt.target import Feeds, Outputs, Session, Target
 
 if TYPE_CHECKING:
-    from onnxopt.quantization.calibration import Sketches
+    from onnxopt.quantization.calibration import LastCalibration
     from onnxopt.samples import Samples
 
 Evaluate = Callable[[ir.Model, Feeds], Outputs]
@@ -102,8 +102,8 @@ class Context:
     gate: Gate = dataclasses.field(default_factory=Gate)
     progress: Progress = _silent
     """Told by passes that run the model many times."""
-    sketches: Sketches | None = None
-    """What calibration keeps for another one on a copy of the model; None keeps nothing."""
+    last_calibration: LastCalibration | None = None
+    """What calibrating keeps for once more on a copy of the model; None keeps nothing."""
 
     def open(self, model: ir.Model, outputs: Sequence[ir.Value] | None = None) -> Session:
         """Open a model for many runs, fast rather than exactly as it is written.

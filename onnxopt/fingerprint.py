@@ -9,6 +9,9 @@ import onnx_ir as ir
 
 from onnxopt.graph import dims, graphs
 
+_COMPARED = 1 << 20
+"""Bytes up to which tensors are compared by their contents."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Contents:
@@ -29,12 +32,11 @@ class _Contents:
     __hash__ = None  # type: ignore[assignment]
 
 
-_COMPARED = 1 << 20
-"""Bytes up to which tensors are compared by their contents."""
-
-
 def fingerprint(model: ir.Model) -> tuple[object, ...]:
-    """Return everything about a model that a pass may change, to be compared by ``==``."""
+    """Return what a model is: graphs, weights, types, and metadata of values.
+
+    Names of nodes, and metadata of nodes and of the model, are not in it.
+    """
     parts: list[object] = [dict(model.opset_imports), model.ir_version, sorted(model.functions)]
     for graph in graphs(model):
         parts += [_value(value) for value in graph.inputs]

@@ -142,7 +142,7 @@ def launched(variants: list[Variant], feeds: Feeds, seed: int) -> list[float]:
     effort = Effort(launches=1, blocks=6)
     with stored([feeds]) as path:
         group = Group([Record(variant) for variant in variants], path, 1)
-        Measurement([group], effort, seed).run(lambda *_: None, lambda: False)
+        Measurement([group], effort, seed).run(lambda *_: None, lambda: False, lambda: None)
     found = [float(middle(np.array(record.latencies()[0]))) for record in group.records]
     if group.twin is not None:
         found[0] = (found[0] + float(middle(np.array(group.twin.latencies()[0])))) / 2

@@ -97,12 +97,13 @@ def agreement(said: dict[str, Any]) -> Lines:
     """Return how near the median comes to that of a loop by hand."""
     runs = said["runs"]
     told = []
-    for name in dict.fromkeys(run["model"] for run in runs):
-        of_model = [run for run in runs if run["model"] == name]
-        logs = [run["bench"] - run["loop"] for run in of_model]
-        milliseconds = 1000 * math.exp(statistics.median(run["loop"] for run in of_model))
+    for name, threads in dict.fromkeys((run["model"], run["threads"]) for run in runs):
+        some = [run for run in runs if (run["model"], run["threads"]) == (name, threads)]
+        logs = [run["bench"] - run["loop"] for run in some]
+        milliseconds = 1000 * math.exp(statistics.median(run["loop"] for run in some))
         told.append(
-            f"* {name} ({milliseconds:.3g} ms): {_mean(logs)}, {len(logs)} pairs; {_spread(logs)}"
+            f"* {name}, threads {threads} ({milliseconds:.3g} ms): {_mean(logs)}, "
+            f"{len(logs)} pairs; {_spread(logs)}"
         )
     return ["Steady median over that of a loop written by hand, mean of pairs:", "", *told]
 

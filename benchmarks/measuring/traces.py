@@ -23,7 +23,7 @@ def record(number: int) -> Entry:
     feeds = feeds_for(variant, None, EFFORT.timeout_s, 0)
     with stored(feeds) as path, neighbours(2 if load else 0, 1 / 3):
         group = Group([Record(variant), Record(variant)], path, len(feeds))
-        Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False)
+        Measurement([group], EFFORT, number).run(lambda *_: None, lambda: False, lambda: None)
     assert group.twin is not None
     found = [*group.records, group.twin]
     logs = [

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from onnxopt.errors import ModelError
 from onnxopt.fingerprint import fingerprint
-from onnxopt.quantization.calibrators import Calibrator, Method
+from onnxopt.quantization.calibrators import Calibrator, Counted, Method
 from onnxopt.quantization.ranges import Range
 from onnxopt.quantization.sketch import extremes
 from onnxopt.quantization.stream import stream, stream_extremes
@@ -37,8 +37,11 @@ class Seen:
         return None if name in self.endless else self.calibrators[name].range()
 
 
-class Sketches:
-    """The last calibration, for others that choose ranges from the same numbers."""
+class LastCalibration:
+    """What the last calibration has seen, for others that choose ranges from the same numbers.
+
+    Of one target and one way to run models.
+    """
 
     def __init__(self) -> None:
         self._method = Method()
@@ -56,13 +59,11 @@ class Sketches:
     ) -> Seen | None:
         """Return what is kept as calibrators of a method; None where that does not tell."""
         kept = self._seen
-        if kept is None or samples is not self._samples or not method.tells_from(self._method):
+        if kept is None or samples is not self._samples or not method.told_by(self._method):
             return None
         if not kept.calibrators.keys() >= set(values) or self._of != fingerprint(model):
             return None
-        made = {name: method.calibrator() for name in values}
-        for name, calibrator in made.items():
-            calibrator.take(kept.calibrators[name])
+        made = {name: method.calibrator(kept.calibrators[name]) for name in values}
         endless = {name: said for name, said in kept.endless.items() if name in made}
         return Seen(calibrators=made, endless=endless)
 
@@ -72,16 +73,16 @@ def calibrate(
 ) -> Seen:
     """Show values of the main graph to calibrators, sample by sample.
 
-    Samples are not run where the context's sketches tell the same. Raises ModelError where an input
-    is NaN or infinite.
+    Samples are not run where the context's last calibration tells all. Raises ModelError where an
+    input is NaN or infinite.
     """
     names = [value.name or "" for value in values]
-    kept = context.sketches
-    known = None if kept is None else kept.give(model, context.samples, method, names)
+    last = context.last_calibration
+    known = None if last is None else last.give(model, context.samples, method, names)
     if known is not None:
         return known
     watching = _Watching({value: method.calibrator() for value in values})
-    if any(calibrator.counts for calibrator in watching.calibrators.values()):
+    if method.counts:
         stream(model, values, context, watching.look, "calibration")
     else:
         stream_extremes(model, values, context, watching.see, "calibration")
@@ -89,8 +90,8 @@ def calibrate(
         calibrators={value.name or "": made for value, made in watching.calibrators.items()},
         endless=watching.endless,
     )
-    if kept is not None:
-        kept.keep(model, context.samples, method, seen)
+    if last is not None:
+        last.keep(model, context.samples, method, seen)
     return seen
 
 
@@ -106,7 +107,10 @@ class _Watching:
     def look(self, value: ir.Value, array: np.ndarray, sample: int) -> None:
         found = extremes(array)
         if found is not None and self._usable(value, found, sample):
-            self.calibrators[value].see(found, array)
+            calibrator = self.calibrators[value]
+            calibrator.see(found)
+            if isinstance(calibrator, Counted):
+                calibrator.count(array, found)
 
     def _usable(self, value: ir.Value, found: Range, sample: int) -> bool:
         name = value.name or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -34,34 +34,39 @@ class Method:
     seed: int = 0
     """Chooses which elements."""
 
-    def calibrator(self) -> Calibrator:
-        """Return a calibrator that has seen nothing."""
-        return CALIBRATORS[self.name](self)
+    def calibrator(self, known: Calibrator | None = None) -> Calibrator:
+        """Return a calibrator that has seen nothing, or what another has that tells all."""
+        made = CALIBRATORS[self.name](self)
+        if known is not None:
+            made.take(known)
+        return made
 
-    def tells_from(self, other: Method) -> bool:
+    @property
+    def counts(self) -> bool:
+        """Whether it needs the numbers themselves beside their extremes."""
+        return issubclass(CALIBRATORS[self.name], Counted)
+
+    def told_by(self, other: Method) -> bool:
         """Return whether what calibrators of another method keep is all that this one needs."""
         if self.name == "minmax":
             return True
-        counted = CALIBRATORS[self.name].counts and CALIBRATORS[other.name].counts
-        return counted and (self.elements, self.seed) == (other.elements, other.seed)
+        same = (self.elements, self.seed) == (other.elements, other.seed)
+        return self.counts and other.counts and same
 
 
 class Calibrator(abc.ABC):
     """Makes a range of arrays in fixed memory."""
 
-    counts: ClassVar[bool] = False
-    """Whether it needs the numbers themselves beside their extremes."""
-
     def __init__(self, method: Method) -> None:
         self.method = method
         self.seen: Range | None = None
 
-    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
-        """Take account of an array by its lowest and highest number, and of all where it counts."""
+    def see(self, extremes: Range) -> None:
+        """Take account of the lowest and highest number of an array."""
         self.seen = extremes if self.seen is None else self.seen | extremes
 
     def take(self, other: Calibrator) -> None:
-        """Take over what another has seen, of a method that this one ``tells_from``."""
+        """Take over what another has seen, whose method tells this one all."""
         self.seen = other.seen
 
     def range(self) -> Range | None:
@@ -86,7 +91,7 @@ class MovingAverage(Calibrator):
         super().__init__(method)
         self._average: Range | None = None
 
-    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
+    def see(self, extremes: Range) -> None:
         super().see(extremes)
         old, weight = self._average or extremes, self.method.momentum
         self._average = Range(
@@ -98,25 +103,22 @@ class MovingAverage(Calibrator):
         return self._average or seen
 
 
-class _Counted(Calibrator):
+class Counted(Calibrator):
     """Chooses by the distribution of the numbers."""
-
-    counts = True
 
     def __init__(self, method: Method) -> None:
         super().__init__(method)
         self.histogram = Histogram(method.elements)
         self._random = np.random.default_rng(method.seed)
 
-    def see(self, extremes: Range, array: np.ndarray | None = None) -> None:
-        super().see(extremes)
-        assert array is not None
+    def count(self, array: np.ndarray, extremes: Range) -> None:
+        """Take account of the numbers of an array whose extremes were seen."""
         self.histogram.add(array, max(-extremes.low, extremes.high), self._random)
 
     def take(self, other: Calibrator) -> None:
         super().take(other)
-        assert isinstance(other, _Counted)
-        self.histogram = other.histogram
+        if isinstance(other, Counted):
+            self.histogram = other.histogram
 
     def _choose(self, seen: Range) -> Range:
         if not self.histogram.width:
@@ -129,7 +131,7 @@ class _Counted(Calibrator):
     def _clip(self, seen: Range) -> tuple[float, float]: ...
 
 
-class Percentile(_Counted):
+class Percentile(Counted):
     """Keeps at least a percentage of the numbers, at most half of the rest dropped at either end.
 
     The ends are where a bin of the histogram ends: at most a bin wider than asked for.
@@ -140,7 +142,7 @@ class Percentile(_Counted):
         return self.histogram.quantile(outside)[0], self.histogram.quantile(1 - outside)[1]
 
 
-class Entropy(_Counted):
+class Entropy(Counted):
     """Clips where the quantized distribution diverges least from that of the numbers."""
 
     def _clip(self, seen: Range) -> tuple[float, float]:
@@ -149,7 +151,7 @@ class Entropy(_Counted):
         return float(tried[at, 0]), float(tried[at, 1])
 
 
-class LeastError(_Counted):
+class LeastError(Counted):
     """Clips where rounding and clipping together make the least squared error."""
 
     def _clip(self, seen: Range) -> tuple[float, float]:

@@ -5,109 +5,121 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxopt import graph
 from onnxopt.base import Context
-from onnxopt.errors import OnnxoptError
+from onnxopt.errors import BackendError, OnnxoptError
 from onnxopt.quantization.ranges import Range
 from onnxopt.quantization.sketch import extremes
 from onnxopt.target import Feeds, Outputs, Session
 
 _KINDS = ("ReduceMin", "ReduceMax", "ReduceSum")
-"""Extremes, which a runtime may find beside NaN as if it were not there, and a sum, which is never
-finite with it."""
+"""A runtime may pass over NaN where it looks for extremes, but never where it sums up."""
+
+_NAN = Range(low=math.nan, high=math.nan)
+
+
+class _Reduced(NamedTuple):
+    """A session that returns reductions of values, and the values that are not reduced whole."""
+
+    session: Session
+    names: Mapping[str, tuple[str, ...]]
+    """Of each value that is reduced: what its reductions are called."""
 
 
 class Reductions:
     """Computes extremes of values of the main graph, none of them an input; a context manager.
 
-    Values in float32 are reduced in the graph, so that three numbers leave the runtime for each.
-    Where those are not finite the sample runs again and its values are looked at whole; where that
-    was in vain (nothing but a sum was too large, or the value is empty) all further samples are.
-    The model must not change meanwhile.
+    What nodes compute in float32 is reduced in the graph, so that three numbers leave the runtime
+    for each. Where the sum is NaN the sample runs again, and such values are looked at whole; where
+    none of them held NaN (partial sums were infinite to both sides), all further samples are looked
+    at so. The model must not change meanwhile, and may be open twice.
     """
 
     def __init__(self, model: ir.Model, values: Sequence[ir.Value], context: Context) -> None:
         self._model, self._values, self._context = model, values, context
         self._whole: Session | None = None
-        self._endless: dict[ir.Value, Range] = {}
-        self._names: Mapping[str, tuple[str, ...]] = {}
+        self._nan: set[ir.Value] = set()
         self._reduced = self._opened()
 
-    def _opened(self) -> Session | None:
-        """Open the model with the reductions; None where the runtime has no kernel for them."""
-        wanted = {v.name or "" for v in self._values if v.dtype is ir.DataType.FLOAT}
-        if not wanted:
+    def _opened(self) -> _Reduced | None:
+        """Open the model with the reductions; None where the runtime has no kernels for them."""
+        model = self._model.clone()
+        names = _reduce(model, {value.name or "" for value in self._values})
+        outputs = {value.name or "": value for node in model.graph for value in node.outputs}
+        made = {**model.graph.initializers, **outputs}
+        whole = [value.name or "" for value in self._values if value.name not in names]
+        reduced = [name for each in names.values() for name in each]
+        if not reduced:
             return None
-        model, self._names = _reducing(self._model, wanted)
-        made = {value.name: value for node in model.graph for value in node.outputs}
-        others = [v.name or "" for v in self._values if v.name not in wanted]
-        outputs = [made[name] for names in self._names.values() for name in names]
         try:
-            return self._context.open(model, [*outputs, *(made[name] for name in others)])
-        except OnnxoptError:
+            session = self._context.open(model, [made[name] for name in (*reduced, *whole)])
+        except BackendError:
             return None
+        return _Reduced(session, names)
 
     def of(self, feeds: Feeds) -> Iterator[tuple[ir.Value, Range | None]]:
         """Yield each value with its extremes: None where it is empty, NaN where a number is.
 
-        Of a value that was NaN or infinite once, that is what is said of it ever after. Raises
-        ModelError for feeds that the model does not take.
+        Raises ModelError for feeds that the model does not take.
         """
         found = self._run(feeds)
         unclear = []
         for value in self._values:
-            if value in self._endless:
-                yield value, self._endless[value]
-                continue
             seen = None if found is None else self._read(value, found)
-            if seen is not None:
-                yield value, seen
-            else:
+            if seen is None:
                 unclear.append(value)
-        whole = self._looked_at(feeds) if unclear else {}
+            else:
+                yield value, None if seen.low > seen.high else seen
+        if not unclear:
+            return
+        whole = self._look_at(unclear, feeds)
         for value in unclear:
-            seen = self._noted(value, extremes(whole.pop(value.name or "")))
-            if seen is None or seen.finite:
-                self._reduce_no_more()
-            yield value, seen
+            held = extremes(whole.pop(value.name or ""))
+            if held is not None and math.isnan(held.low):
+                self._nan.add(value)
+            yield value, held
+        if self._nan.isdisjoint(unclear):
+            self._close_reduced()
 
     def _run(self, feeds: Feeds) -> Outputs | None:
-        """Run with the reductions; None, and never again, where the runtime fails at them."""
+        """Run with the reductions; None, and never again, where that fails."""
         if self._reduced is None:
             return None
         try:
-            return self._reduced.run(feeds)
-        except OnnxoptError:
-            self._reduce_no_more()
+            return self._reduced.session.run(feeds)
+        except OnnxoptError:  # feeds that do not fit fail once more without them
+            self._close_reduced()
             return None
 
-    def _reduce_no_more(self) -> None:
-        if self._reduced is not None:
-            self._reduced.close()
-            self._reduced = None
-
     def _read(self, value: ir.Value, found: Outputs) -> Range | None:
-        """Return the extremes that a run tells of a value; None where it does not."""
-        names = self._names.get(value.name or "")
-        if names is None:
-            return self._noted(value, extremes(found.pop(value.name or "")))
-        low, high, total = (float(found[name]) for name in names)
-        return Range(low=low, high=high) if all(map(math.isfinite, (low, high, total))) else None
+        """Return the extremes that a run tells of a value; None where it does not.
 
-    def _looked_at(self, feeds: Feeds) -> dict[str, np.ndarray]:
+        The low one is the higher where the value is empty. What held NaN once is believed to do so
+        again.
+        """
+        assert self._reduced is not None
+        names = self._reduced.names.get(value.name or "")
+        if names is None:
+            return extremes(found[value.name or ""]) or Range(low=math.inf, high=-math.inf)
+        low, high, total = (float(found[name]) for name in names)
+        if not math.isnan(total):
+            return Range(low=low, high=high)
+        return _NAN if value in self._nan else None
+
+    def _look_at(self, values: Sequence[ir.Value], feeds: Feeds) -> dict[str, np.ndarray]:
         if self._whole is None:
             self._whole = self._context.open(self._model, self._values)
-        return dict(self._whole.run(feeds))
+        return dict(self._whole.run(feeds, [value.name or "" for value in values]))
 
-    def _noted(self, value: ir.Value, found: Range | None) -> Range | None:
-        if found is not None and not found.finite:
-            self._endless[value] = found
-        return found
+    def _close_reduced(self) -> None:
+        if self._reduced is not None:
+            self._reduced.session.close()
+        self._reduced = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,21 +130,22 @@ class Reductions:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._reduce_no_more()
+        self._close_reduced()
         if self._whole is not None:
             self._whole.close()
 
 
-def _reducing(model: ir.Model, wanted: set[str]) -> tuple[ir.Model, Mapping[str, tuple[str, ...]]]:
-    """Return a copy with reductions of some values, and the names of what they make of each."""
-    copy = model.clone()
-    names = graph.Names(copy)
+def _reduce(model: ir.Model, wanted: set[str]) -> Mapping[str, tuple[str, ...]]:
+    """Reduce what nodes compute in float32 of what is wanted; return what is made by value."""
+    names = graph.Names(model)
     found: dict[str, tuple[str, ...]] = {}
-    for value in [v for node in copy.graph for v in node.outputs if v.name in wanted]:
+    for value in [value for node in model.graph for value in node.outputs]:
+        if value.name not in wanted or value.dtype is not ir.DataType.FLOAT:
+            continue
         made = [ir.node(kind, [value], {"keepdims": 0}) for kind in _KINDS]
         for node in made:
             node.outputs[0].name = names.fresh(f"{value.name}_{node.op_type}")
             node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-        copy.graph.extend(made)
+        model.graph.extend(made)
         found[value.name or ""] = tuple(node.outputs[0].name or "" for node in made)
-    return copy, found
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,6 +33,17 @@ def _chunks(flat: np.ndarray) -> Iterator[np.ndarray]:
     return (flat[at : at + CHUNK] for at in range(0, flat.size, CHUNK))
 
 
+_OF_THREAD = threading.local()
+
+
+def _scratch() -> tuple[np.ndarray, np.ndarray]:
+    """Return room for the numbers of a chunk and for their bins, one for all in a thread."""
+    if not hasattr(_OF_THREAD, "scratch"):
+        _OF_THREAD.scratch = np.empty(CHUNK, np.float32), np.empty(CHUNK, np.int64)
+    scratch: tuple[np.ndarray, np.ndarray] = _OF_THREAD.scratch
+    return scratch
+
+
 class Histogram:
     """Counts numbers in bins of one width, which doubles whenever they reach further.
 
@@ -50,8 +62,6 @@ class Histogram:
         self.width = 0.0
         """0 as long as there were only zeros."""
         self._limit = limit
-        self._numbers = np.empty(CHUNK, np.float32)
-        self._bins = np.empty(CHUNK, np.int64)
 
     def add(self, array: np.ndarray, reach: float, random: np.random.Generator) -> None:
         """Count the elements of an array, whose largest magnitude is ``reach``."""
@@ -62,7 +72,7 @@ class Histogram:
             self.counts += step * self._count(chunk)
 
     def _count(self, chunk: np.ndarray) -> np.ndarray:
-        numbers, bins = self._numbers[: chunk.size], self._bins[: chunk.size]
+        numbers, bins = (scratch[: chunk.size] for scratch in _scratch())
         np.multiply(chunk, 1.0 / self.width if self.width else 0.0, out=numbers, casting="unsafe")
         np.add(numbers, np.float32(HALF), out=numbers)
         np.copyto(bins, numbers, casting="unsafe")

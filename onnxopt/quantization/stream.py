@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +15,9 @@ from onnxopt.quantization.ranges import Range
 from onnxopt.quantization.reductions import Reductions
 from onnxopt.quantization.sketch import extremes
 from onnxopt.target import Feeds
+
+if TYPE_CHECKING:
+    from onnxopt.samples import Samples
 
 Look = Callable[[ir.Value, np.ndarray, int], None]
 """Takes a value, what it is for a sample, and the number of the sample, from 0 on."""
@@ -32,9 +36,9 @@ def stream(
     One sample's values are in memory at a time. ``what`` is what progress calls it. Raises
     UsageError without samples, ModelError for samples that the model does not take.
     """
-    given, computed = _parted(values)
+    samples, (given, computed) = _samples(context, what), _parted(values)
     with context.open(model, computed) if computed else contextlib.nullcontext() as session:
-        for at, feeds in _samples(context, what):
+        for at, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:
                     look(value, feeds[value.name], at)
@@ -51,14 +55,18 @@ def stream_extremes(
     The runtime finds them, so that the values themselves need not leave it. Raises what ``stream``
     does.
     """
-    given, computed = _parted(values)
-    with Reductions(model, computed, context) if computed else contextlib.nullcontext() as found:
-        for at, feeds in _samples(context, what):
+    samples, (given, computed) = _samples(context, what), _parted(values)
+    if not computed:
+        reducing: contextlib.AbstractContextManager[Reductions | None] = contextlib.nullcontext()
+    else:
+        reducing = Reductions(model, computed, context)
+    with reducing as reductions:
+        for at, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:
                     see(value, extremes(feeds[value.name]), at)
-            for value, seen in found.of(feeds) if found is not None else ():
-                see(value, seen, at)
+            for value, found in reductions.of(feeds) if reductions is not None else ():
+                see(value, found, at)
 
 
 def _parted(values: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
@@ -68,12 +76,16 @@ def _parted(values: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]
 
 
 def _samples(context: Context, what: str) -> Iterator[tuple[int, Feeds]]:
-    """Yield the samples with their numbers, from 0 on."""
+    """Return the samples with their numbers, from 0 on."""
     if context.samples is None:
         raise UsageError(f"{what} needs samples: pass a folder or a file of them")
+    return _counted(context.samples, context, what)
+
+
+def _counted(samples: Samples, context: Context, what: str) -> Iterator[tuple[int, Feeds]]:
     seen = 0
-    for feeds in context.samples:
-        context.progress(what, seen, context.samples.count)
+    for feeds in samples:
+        context.progress(what, seen, samples.count)
         yield seen, feeds
         seen += 1
     if not seen:

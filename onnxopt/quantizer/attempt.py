@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
 from onnxopt import graph
-from onnxopt.base import Context, Gate, Load, Pass
+from onnxopt.base import Context, Gate, Load
 from onnxopt.errors import BackendError
-from onnxopt.pipeline import Pipeline, Step
-from onnxopt.quantization.calibration import Sketches
+from onnxopt.pipeline import Pipeline
+from onnxopt.quantization.calibration import LastCalibration
 from onnxopt.quantizer.guard import Guard, Loss, decibels, expected_db
 from onnxopt.quantizer.memory import Memory
 from onnxopt.quantizer.mixed import Timing, leave_out
+from onnxopt.quantizer.patterns import Patterns, literal, narrowed
 from onnxopt.quantizer.report import Sensitivity, Tried
 from onnxopt.quantizer.schemes import DYNAMIC, SCHEMES, Scheme
 from onnxopt.report import Size
@@ -43,8 +43,6 @@ _TIGHTER = 0.7
 """What the bound on the sum of noises is multiplied by where the noise together is beyond it."""
 _CLEARLY = 0.9
 """An alternative is better whose noise is at most such a share."""
-
-Patterns = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,10 +104,10 @@ class Attempt:
     sensitive: bool = False
     """Quantize every layer alone, to say what it costs."""
 
-    def _prepared(self, once: str, sketches: Sketches | None = None) -> ir.Model:
+    def _prepared(self, once: str, last: LastCalibration | None = None) -> ir.Model:
         """Return a model that the scheme's pipeline can be run on again and again."""
         model = self.source.clone()
-        context = dataclasses.replace(self.context, sketches=sketches)
+        context = dataclasses.replace(self.context, last_calibration=last)
         Pipeline.parse(self._before(once)).run(model, context)
         return model
 
@@ -142,7 +140,7 @@ class Attempt:
         asked = only or self.only
         return Pipeline(
             tuple(
-                _narrowed(step, asked, (*self.skip, *skip))
+                narrowed(step, asked, (*self.skip, *skip))
                 for step in Pipeline.parse(self.scheme.pipeline).steps
             )
         )
@@ -220,9 +218,9 @@ class Attempt:
     def best(self) -> Ready | None:
         """Return the alternative that keeps the outputs best; None where nothing is quantized."""
         best: Ready | None = None
-        sketches = Sketches()
+        last = LastCalibration() if len(self.scheme.once) > 1 else None
         for once in self.scheme.once:
-            model = self._prepared(once, sketches)
+            model = self._prepared(once, last)
             built = self.build(model)
             if not built.layers:
                 break
@@ -240,7 +238,7 @@ class Attempt:
         """
         skip = (*self.skip, *outcome.skip)
         for more in self.scheme.then:
-            steps = (_narrowed(step, self.only, skip) for step in Pipeline.parse(more).steps)
+            steps = (narrowed(step, self.only, skip) for step in Pipeline.parse(more).steps)
             first = _joined(outcome.first, str(Pipeline(tuple(steps))))
             built = self.build(ready.model, skip=outcome.skip, first=first, then=outcome.then)
             loss = self.loss(built)
@@ -324,7 +322,7 @@ class Attempt:
             return
         steps = Pipeline.parse(SCHEMES[DYNAMIC].pipeline).steps
         only = tuple(map(literal, gone))
-        then = str(Pipeline(tuple(_narrowed(step, only, self.skip) for step in steps)))
+        then = str(Pipeline(tuple(narrowed(step, only, self.skip) for step in steps)))
         built = self.build(ready.model, skip=outcome.skip, then=then)
         if len(built.layers) <= len(outcome.built.layers):
             return
@@ -375,24 +373,6 @@ def sensitivity(
         if name in noise
     ]
     return sorted(rows, key=lambda row: row.signal_db)
-
-
-def literal(name: str) -> str:
-    """Return a shell pattern that matches a name and nothing else."""
-    return re.sub(r"([\[*?])", r"[\1]", name)
-
-
-def _narrowed(step: Step, only: Patterns, skip: Patterns) -> Step:
-    """Return a pass with further patterns of what it is to do and to leave."""
-    fields = {field.name for field in dataclasses.fields(step)}
-    if not isinstance(step, Pass) or not {"only", "skip"} <= fields:
-        return step
-    had_only: Patterns = getattr(step, "only", ())
-    had_skip: Patterns = getattr(step, "skip", ())
-    changed: Pass = dataclasses.replace(  # type: ignore[call-arg]
-        step, only=only or had_only, skip=(*had_skip, *skip)
-    )
-    return changed
 
 
 def _joined(*texts: str) -> str:

@@ -9,17 +9,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnxopt.comparison.metrics import Kind
-from onnxopt.quantizer.attempt import (
-    Attempt,
-    Outcome,
-    Ready,
-    literal,
-    sensitivity,
-)
+from onnxopt.quantizer.attempt import Attempt, Outcome, Ready, sensitivity
 from onnxopt.quantizer.guard import decibels, expected_db
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.memory import Memory, digest
 from onnxopt.quantizer.mixed import Timing
+from onnxopt.quantizer.patterns import literal
 from onnxopt.quantizer.report import RUINED, Tried
 from onnxopt.quantizer.search import TRIALS, Search
 

@@ -26,7 +26,7 @@ from onnxopt.quantizer.guard import STEPS, Guard
 from onnxopt.quantizer.judge import Judge
 from onnxopt.quantizer.latencies import latencies
 from onnxopt.quantizer.mixed import Timing
-from onnxopt.quantizer.narrowing import unmatched
+from onnxopt.quantizer.patterns import unmatched
 from onnxopt.quantizer.portability import portability
 from onnxopt.quantizer.regions import elements, parts_of, timed
 from onnxopt.quantizer.report import QuantizeReport, Tried

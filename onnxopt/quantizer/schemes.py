@@ -10,6 +10,7 @@ from onnxopt.base import Pass
 from onnxopt.errors import UsageError
 from onnxopt.pipeline import Pipeline, Step
 from onnxopt.quantization.types import FLOAT8E4M3, SINCE_AXIS, TYPES, QuantType, since
+from onnxopt.quantizer.patterns import selective
 from onnxopt.spec import nearest
 
 
@@ -206,7 +207,7 @@ def _written(pipeline: Pipeline) -> Scheme:
     What comes before the first pass that can be told what to leave out runs once only.
     """
     steps = list(pipeline.steps)
-    at = next((at for at, step in enumerate(steps) if _can_leave_out(step)), None)
+    at = next((at for at, step in enumerate(steps) if selective(step)), None)
     if at is None:
         raise UsageError(
             f"'{pipeline}' is no scheme: it quantizes nothing; "
@@ -243,7 +244,3 @@ def _types(step: Step) -> Iterator[tuple[QuantType, int]]:
         value = getattr(step, name, "")
         if value in TYPES:
             yield TYPES[value], getattr(step, "block", 0)
-
-
-def _can_leave_out(step: Step) -> bool:
-    return isinstance(step, Pass) and {"only", "skip"} <= {f.name for f in dataclasses.fields(step)}

@@ -25,7 +25,6 @@ from onnxopt.measure.models import labels, variants_of
 from onnxopt.measure.process import Process
 from onnxopt.measure.records import Block, Record
 from onnxopt.measure.run import cpus_of, needed_cpus
-from onnxopt.measure.worker import peak_bytes, settle
 from onnxopt.samples import fingerprint
 from onnxopt.target import Feeds
 from tests.backends.models import WIDTH, dense_model, single, tensor
@@ -331,11 +330,6 @@ def test_the_first_that_can_be_fed_says_the_inputs(path: Path) -> None:
     assert report.rows[1].median is not None
     with pytest.raises(OnnxoptError, match="refuses"):
         bench([refused], effort=ONCE)
-
-
-def test_this_process_settles_and_knows_its_size() -> None:
-    assert settle(limit_s=30.0)
-    assert peak_bytes() >= 0
 
 
 def test_the_command(path: Path, tmp_path: Path) -> None:

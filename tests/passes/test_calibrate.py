@@ -17,7 +17,7 @@ from onnxopt.base import Context, Gate
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
-from onnxopt.quantization.calibration import Sketches
+from onnxopt.quantization.calibration import LastCalibration
 from onnxopt.quantization.ranges import Range
 from onnxopt.samples import Samples
 from onnxopt.target import Feeds, Session
@@ -175,7 +175,7 @@ def test_an_activation_that_is_not_finite_has_no_range() -> None:
     ]
 
 
-class TestSketches:
+class TestLastCalibration:
     """What one calibration has seen serves others, and only where it is the same."""
 
     @staticmethod
@@ -183,7 +183,7 @@ class TestSketches:
         given: Sequence[tuple[str, ir.Model, Samples]],
     ) -> tuple[int, list[Mapping[str, Range]]]:
         """Calibrate in turn; return how often a model was opened, and the ranges."""
-        kept, loads, made = Sketches(), 0, []
+        last, loads, made = LastCalibration(), 0, []
 
         def load(model: ir.Model) -> Session:
             nonlocal loads
@@ -191,7 +191,7 @@ class TestSketches:
             return catalogue.backend("cpu{threads=1}").open(model)
 
         for options, model, samples in given:
-            shared = Context(load=load, samples=samples, sketches=kept)
+            shared = Context(load=load, samples=samples, last_calibration=last)
             Pipeline.parse(f"quantize/calibrate{options}").run(model, shared)
             made.append(found(model))
         return loads, made
@@ -208,6 +208,7 @@ class TestSketches:
         ("first", "second"),
         [
             ("{method=mse}", "{method=moving-average}"),
+            ("", "{method=moving-average}"),
             ("", "{method=mse}"),
             ("{method=mse}", "{method=percentile, elements=7}"),
             ("{method=mse, values=[c]}", "{method=mse}"),
@@ -241,9 +242,14 @@ class TestSketches:
         assert models[1].meta[ranges.WITHOUT] == ["'s' holds NaN for sample 1"]
 
 
-def test_without_samples() -> None:
+@pytest.mark.parametrize("method", ["minmax", "mse"])
+def test_without_samples(method: str) -> None:
+    def load(model: ir.Model) -> Session:
+        raise AssertionError("nothing is opened without samples")
+
+    steps = Pipeline.parse(f"quantize/calibrate{{method={method}}}")
     with pytest.raises(UsageError, match="needs samples"):
-        Pipeline.parse("quantize/calibrate").run(net(), Context())
+        steps.run(net(), Context(load=load))
     with pytest.raises(ModelError, match="no samples"):
         calibrated("", context(Samples.of([])))
 

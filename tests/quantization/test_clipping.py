@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxopt.quantization import clipping
-from onnxopt.quantization.calibrators import CALIBRATORS, Method, Name
+from onnxopt.quantization.calibrators import CALIBRATORS, Calibrator, Counted, Method, Name
 from onnxopt.quantization.ranges import Range
 from onnxopt.quantization.sketch import HALF, Histogram, extremes
 
@@ -24,6 +24,12 @@ STREAMS: Mapping[str, np.ndarray] = {
     "negative": -np.abs(_DRAWN.normal(0, 1, 20000)),
 }
 each = pytest.mark.parametrize("name", STREAMS)
+
+
+def show(made: Calibrator, array: np.ndarray, seen: Range) -> None:
+    made.see(seen)
+    if isinstance(made, Counted):
+        made.count(array, seen)
 
 
 def counted(name: str) -> tuple[Histogram, Range]:
@@ -111,7 +117,7 @@ def test_ranges_stay_within_what_was_seen(name: str, method: Name, symmetric: bo
     for part in np.array_split(numbers, 5):
         seen = extremes(part)
         assert seen is not None
-        made.see(seen, part)
+        show(made, part, seen)
     found = made.range()
     assert found is not None
     assert numbers.min() <= found.low <= found.high <= numbers.max()
@@ -123,7 +129,7 @@ def test_ranges_stay_within_what_was_seen(name: str, method: Name, symmetric: bo
 def test_one_number_is_a_range(method: Name) -> None:
     for number in (0.0, -3.0, 1e-30):
         made = Method(name=method).calibrator()
-        made.see(Range(low=number, high=number), np.full(5, number, np.float32))
+        show(made, np.full(5, number, np.float32), Range(low=number, high=number))
         assert made.range() == Range(low=number, high=number)
 
 

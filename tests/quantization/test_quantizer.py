@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import onnxopt
 from onnxopt.errors import ModelError, UsageError
 from onnxopt.quantizer import QuantizeReport
-from onnxopt.quantizer.attempt import literal
 from onnxopt.quantizer.guard import LEAST_DB, MOST_DB, expected_db, to_leave_out
+from onnxopt.quantizer.patterns import literal
 from onnxopt.quantizer.schemes import SCHEMES, scheme_of
 from onnxopt.samples import Samples
 from onnxopt.split import CALIBRATING, Split
