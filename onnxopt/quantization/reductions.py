@@ -47,7 +47,7 @@ class Reductions:
         self._reduced = self._opened()
 
     def _opened(self) -> _Reduced | None:
-        """Open the model with the reductions; None where the runtime has no kernels for them."""
+        """Open the model with reductions; None without any, or where the runtime refuses them."""
         model = self._model.clone()
         names = _reduce(model, {value.name or "" for value in self._values})
         outputs = {value.name or "": value for node in model.graph for value in node.outputs}

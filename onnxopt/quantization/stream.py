@@ -56,16 +56,12 @@ def stream_extremes(
     does.
     """
     samples, (given, computed) = _samples(context, what), _parted(values)
-    if not computed:
-        reducing: contextlib.AbstractContextManager[Reductions | None] = contextlib.nullcontext()
-    else:
-        reducing = Reductions(model, computed, context)
-    with reducing as reductions:
+    with Reductions(model, computed, context) as reductions:
         for at, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:
                     see(value, extremes(feeds[value.name]), at)
-            for value, found in reductions.of(feeds) if reductions is not None else ():
+            for value, found in reductions.of(feeds):
                 see(value, found, at)
 
 
