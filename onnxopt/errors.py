@@ -15,6 +15,10 @@ class ModelError(OnnxoptError):
     """The model or the data is at fault: unreadable, invalid, hostile or beyond what is handled."""
 
 
+class SampleError(ModelError):
+    """Samples are at fault: there are none, or what they hold cannot be used."""
+
+
 class UsageError(OnnxoptError):
     """The call is at fault: an unknown name or option, a value out of range."""
 

@@ -282,5 +282,4 @@ def _notes(model: ir.Model) -> list[str]:
     if stops:
         more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
         notes.append(f"shapes are not known behind {stops[0]}{more}")
-    notes += [f"no range was found where {said}" for said in model.meta.get(ranges.WITHOUT, [])]
-    return notes
+    return [*notes, *ranges.without(model)]

@@ -23,6 +23,8 @@ class Sample(NamedTuple):
 
     feeds: Feeds
     label: np.ndarray | None = None
+    name: str = ""
+    """What it is called where it was read: its file."""
 
 
 def fingerprint(feeds: Iterable[Feeds]) -> str:
@@ -55,7 +57,8 @@ class Samples:
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that they hold, labels included."""
         return fingerprint(
-            {**feeds, "": np.empty(0) if label is None else label} for feeds, label in self._read()
+            {**sample.feeds, "": np.empty(0) if sample.label is None else sample.label}
+            for sample in self._read()
         )
 
     def first(self, count: int) -> Samples:
@@ -130,7 +133,7 @@ def named_samples(path: Path) -> Samples:
     def read(file: Path) -> Sample:
         held = _npz(file)
         label = next((held.pop(key) for key in LABELS if key in held), None)
-        return Sample(held, label)
+        return Sample(held, label, str(file))
 
     return Samples(lambda: map(read, found), len(found))
 
@@ -181,7 +184,7 @@ def _sample(files: tuple[Path, ...], inputs: Sequence[ir.Value]) -> Sample:
             feeds[name] = fitted(arrays[name], value, str(files[0]))
         elif not value.is_initializer():
             raise ModelError(f"{files[0]}: nothing for input '{name}'; it holds {_keys(arrays)}")
-    return Sample(feeds, label)
+    return Sample(feeds, label, str(files[0]))
 
 
 def _listed(inputs: Sequence[ir.Value]) -> str:

@@ -87,9 +87,9 @@ class Split:
         """Return what to fit or calibrate on."""
 
         def read() -> Iterator[Sample]:
-            for at, feeds in enumerate(self._samples):
+            for at, sample in enumerate(self._samples.labelled()):
                 if self._fits(at):
-                    yield Sample(feeds)
+                    yield Sample(sample.feeds, name=sample.name or f"sample {at + 1}")
 
         return Samples(read, self.fitted)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from onnxopt.errors import ModelError
+from onnxopt.errors import SampleError
 from onnxopt.fingerprint import fingerprint
 from onnxopt.quantization.calibrators import Calibrator, Counted, Method
 from onnxopt.quantization.ranges import Range
@@ -29,7 +29,7 @@ class Seen:
     calibrators: Mapping[str, Calibrator] = dataclasses.field(default_factory=dict)
     """By value."""
     endless: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What is said of values that were NaN or infinite, and for which sample."""
+    """What is said of values that were NaN or infinite, and in which sample."""
 
     def range(self, value: ir.Value) -> Range | None:
         """Return the range of a value; None of one that was not finite, or always empty."""
@@ -73,7 +73,7 @@ def calibrate(
 ) -> Seen:
     """Show values of the main graph to calibrators, sample by sample.
 
-    Samples are not run where the context's last calibration tells all. Raises ModelError where an
+    Samples are not run where the context's last calibration tells all. Raises SampleError where an
     input is NaN or infinite.
     """
     names = [value.name or "" for value in values]
@@ -100,11 +100,11 @@ class _Watching:
         self.calibrators = calibrators
         self.endless: dict[str, str] = {}
 
-    def see(self, value: ir.Value, found: Range | None, sample: int) -> None:
+    def see(self, value: ir.Value, found: Range | None, sample: str) -> None:
         if found is not None and self._usable(value, found, sample):
             self.calibrators[value].see(found)
 
-    def look(self, value: ir.Value, array: np.ndarray, sample: int) -> None:
+    def look(self, value: ir.Value, array: np.ndarray, sample: str) -> None:
         found = extremes(array)
         if found is not None and self._usable(value, found, sample):
             calibrator = self.calibrators[value]
@@ -112,15 +112,15 @@ class _Watching:
             if isinstance(calibrator, Counted):
                 calibrator.count(array, found)
 
-    def _usable(self, value: ir.Value, found: Range, sample: int) -> bool:
+    def _usable(self, value: ir.Value, found: Range, sample: str) -> bool:
         name = value.name or ""
         if name in self.endless:
             return False
         if found.finite:
             return True
         nan = math.isnan(found.low) or math.isnan(found.high)
-        said = f"'{name}' holds {'NaN' if nan else 'infinity'} for sample {sample + 1}"
+        said = f"'{name}' holds {'NaN' if nan else 'infinity'} in {sample}"
         if value.is_graph_input():
-            raise ModelError(f"input {said}; mend the sample or leave it out")
+            raise SampleError(f"input {said}; mend the sample or leave it out")
         self.endless[name] = said
         return False

@@ -16,6 +16,12 @@ WITHOUT = "onnxopt.without-range"
 """Under which a model's ``meta`` lists what was said of values that were not finite."""
 
 
+def without(model: ir.Model) -> list[str]:
+    """Return why values have no range, for a person to read."""
+    said: list[str] = model.meta.get(WITHOUT, [])
+    return [f"no range was found where {each}" for each in said]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Range:
     """The numbers that a value took on the samples, or those worth keeping exact."""

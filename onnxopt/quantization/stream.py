@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxopt.base import Context
-from onnxopt.errors import ModelError, UsageError
+from onnxopt.errors import SampleError, UsageError
 from onnxopt.quantization.ranges import Range
 from onnxopt.quantization.reductions import Reductions
 from onnxopt.quantization.sketch import extremes
@@ -19,11 +19,11 @@ from onnxopt.target import Feeds
 if TYPE_CHECKING:
     from onnxopt.samples import Samples
 
-Look = Callable[[ir.Value, np.ndarray, int], None]
-"""Takes a value, what it is for a sample, and the number of the sample, from 0 on."""
+Look = Callable[[ir.Value, np.ndarray, str], None]
+"""Takes a value, what it is for a sample, and what the sample is called."""
 
-See = Callable[[ir.Value, Range | None, int], None]
-"""Takes a value, its extremes for a sample, and the number of the sample, from 0 on.
+See = Callable[[ir.Value, Range | None, str], None]
+"""Takes a value, its extremes for a sample, and what the sample is called.
 
 Extremes are None where the value is empty, NaN where any of its numbers is."""
 
@@ -38,13 +38,13 @@ def stream(
     """
     samples, (given, computed) = _samples(context, what), _parted(values)
     with context.open(model, computed) if computed else contextlib.nullcontext() as session:
-        for at, feeds in samples:
+        for name, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:
-                    look(value, feeds[value.name], at)
+                    look(value, feeds[value.name], name)
             found = session.run(feeds) if session is not None else {}
             for value in computed:
-                look(value, found.pop(value.name or ""), at)
+                look(value, found.pop(value.name or ""), name)
 
 
 def stream_extremes(
@@ -57,12 +57,12 @@ def stream_extremes(
     """
     samples, (given, computed) = _samples(context, what), _parted(values)
     with Reductions(model, computed, context) as reductions:
-        for at, feeds in samples:
+        for name, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:
-                    see(value, extremes(feeds[value.name]), at)
+                    see(value, extremes(feeds[value.name]), name)
             for value, found in reductions.of(feeds):
-                see(value, found, at)
+                see(value, found, name)
 
 
 def _parted(values: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
@@ -71,18 +71,18 @@ def _parted(values: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]
     return given, [value for value in values if not value.is_graph_input()]
 
 
-def _samples(context: Context, what: str) -> Iterator[tuple[int, Feeds]]:
-    """Return the samples with their numbers, from 0 on."""
+def _samples(context: Context, what: str) -> Iterator[tuple[str, Feeds]]:
+    """Return the samples with their names: file, or number from 1 on."""
     if context.samples is None:
         raise UsageError(f"{what} needs samples: pass a folder or a file of them")
     return _counted(context.samples, context, what)
 
 
-def _counted(samples: Samples, context: Context, what: str) -> Iterator[tuple[int, Feeds]]:
+def _counted(samples: Samples, context: Context, what: str) -> Iterator[tuple[str, Feeds]]:
     seen = 0
-    for feeds in samples:
+    for sample in samples.labelled():
         context.progress(what, seen, samples.count)
-        yield seen, feeds
+        yield sample.name or f"sample {seen + 1}", sample.feeds
         seen += 1
     if not seen:
-        raise ModelError(f"{what}: there are no samples; check the path of the samples")
+        raise SampleError(f"{what}: there are no samples; check the path of the samples")

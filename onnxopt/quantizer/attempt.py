@@ -13,6 +13,7 @@ from onnxopt import graph
 from onnxopt.base import Context, Gate, Load
 from onnxopt.errors import BackendError
 from onnxopt.pipeline import Pipeline
+from onnxopt.quantization import ranges
 from onnxopt.quantization.calibration import LastCalibration
 from onnxopt.quantizer.guard import Guard, Loss, decibels, expected_db
 from onnxopt.quantizer.memory import Memory
@@ -103,12 +104,15 @@ class Attempt:
     """Where parts are measured, try as well what leaves in float what is faster there."""
     sensitive: bool = False
     """Quantize every layer alone, to say what it costs."""
+    without: list[str] = dataclasses.field(default_factory=list)
+    """Why values got no range, for a person to read."""
 
     def _prepared(self, once: str, last: LastCalibration | None = None) -> ir.Model:
         """Return a model that the scheme's pipeline can be run on again and again."""
         model = self.source.clone()
         context = dataclasses.replace(self.context, last_calibration=last)
         Pipeline.parse(self._before(once)).run(model, context)
+        self.without.extend(why for why in ranges.without(model) if why not in self.without)
         return model
 
     def _before(self, once: str) -> str:

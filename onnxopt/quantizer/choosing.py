@@ -107,7 +107,7 @@ class Choosing:
         if row.refused:
             warning = f"{row.refused}: expect other results than the model's"
             row.refused = None
-        if row.latency is not None and row.latency.low > 1:
+        if row.outcome == "slower":
             slower = f"{row.scheme} is {row.verdict} than the model given"
             warning = f"{warning}; {slower}" if warning else slower
         return row.scheme, "as asked for", warning

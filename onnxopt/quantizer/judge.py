@@ -58,7 +58,7 @@ class Judge:
         scores = Scores(self.metric)
         try:
             with self._load(model) as session:
-                for feeds, label in self._samples.labelled():
+                for feeds, label, _ in self._samples.labelled():
                     scores.add(self._plain.run(feeds), session.run(feeds), label)
         except BackendError:
             return None

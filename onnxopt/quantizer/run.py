@@ -253,6 +253,8 @@ class _Quantization:
             found = self._attempted(attempt, judge)
         except BackendError as error:
             found = [attempt.untaken(error, self._place())]
+        if any(tried.layers for _, tried in found):
+            self._notes += [why for why in attempt.without if why not in self._notes]
         for outcome, tried in found:
             self._tried.append(tried)
             if outcome is not None:

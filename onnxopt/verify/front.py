@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnxopt.base import Evaluate, Gate, Observer, Pass
-from onnxopt.errors import OnnxoptError, UsageError, VerificationError
+from onnxopt.errors import OnnxoptError, SampleError, UsageError, VerificationError
 from onnxopt.samples import Samples
 from onnxopt.verify.bisect import FAULTS, Attempt, Hunt, Quarantined, hunt
 from onnxopt.verify.numbers import Comparison, Mismatch
@@ -150,7 +150,7 @@ class _Run:
             observers.append(stages)
         try:
             changes = self._work.run(model, gate, observers)
-        except UsageError:
+        except (UsageError, SampleError):
             raise
         except FAULTS as error:
             return Attempt(None, gate, _raised(error), stages.right)

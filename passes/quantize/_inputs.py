@@ -30,7 +30,7 @@ class Grams:
         for layer in layers:
             readers.setdefault(layer.x, {}).setdefault(_way(layer), layer)
 
-        def look(value: ir.Value, array: np.ndarray, _: int) -> None:
+        def look(value: ir.Value, array: np.ndarray, _: str) -> None:
             for way, layer in readers[value].items():
                 seen = matrices.columns(layer, array, self._random)
                 product = self._product(seen.astype(np.float64))

@@ -15,6 +15,11 @@ from onnxopt.quantization.calibration import Seen, calibrate
 from onnxopt.quantization.calibrators import Method, Name
 from onnxopt.spec import nearest
 
+_NONE = (
+    "the target computes no layer on integers (weights must be constant, and not inputs that "
+    "callers may override)"
+)
+
 
 class Calibrate(Pass):
     """Run the model on samples and write on each value the range of numbers to keep exact.
@@ -55,7 +60,9 @@ class Calibrate(Pass):
         )
         sources = list(dict.fromkeys(map(_values.source, wanted)))
         seen = calibrate(model, sources, method, context) if sources else Seen()
-        model.meta[ranges.WITHOUT] = [*seen.endless.values(), *_untyped(model)]
+        chosen = self.values or context.target.integer is None
+        why = _untyped(model) or ([] if sources or chosen else [_NONE])
+        model.meta[ranges.WITHOUT] = [*seen.endless.values(), *why]
         found = {source: seen.range(source) for source in sources}
         changes = 0
         for value in wanted:
@@ -74,7 +81,8 @@ class Calibrate(Pass):
             strange = next((name for name in self.values if name not in names), None)
             if strange is not None:
                 raise UsageError(
-                    f"'{strange}' is no activation of the main graph{nearest(strange, names)}"
+                    f"'{strange}' is no activation in float32 or half precision of the main graph"
+                    f"{nearest(strange, names)}"
                 )
             return [names[name] for name in dict.fromkeys(self.values)]
         kernels = context.target.integer

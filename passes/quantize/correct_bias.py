@@ -115,7 +115,7 @@ class CorrectBias(Pass):
         sums: dict[ir.Node, np.ndarray] = {}
         counts: dict[ir.Node, int] = {}
 
-        def look(value: ir.Value, array: np.ndarray, _: int) -> None:
+        def look(value: ir.Value, array: np.ndarray, _: str) -> None:
             both = np.stack([array, _rounded(value, array, kinds)])
             for layer in readers[value]:
                 state = random.bit_generator.state

@@ -84,7 +84,7 @@ def _within(
             values[value] = math.inf if _vanishes(held, to) else _largest(held)
     moving = [value for value in values if graph.tensor(value) is None]
 
-    def see(value: ir.Value, seen: Range | None, _: int) -> None:
+    def see(value: ir.Value, seen: Range | None, _: str) -> None:
         if seen is not None:
             largest = max(-seen.low, seen.high) if seen.finite else math.inf
             values[value] = max(values[value], largest)

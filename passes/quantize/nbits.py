@@ -136,7 +136,7 @@ def _rows(model: ir.Model, layers: list[Layer], context: Context) -> dict[ir.Val
             found[layer.x] = math.prod(int(size) for size in dims[:-1] if size is not None)
     open_ = [layer.x for layer in layers if layer.x not in found]
 
-    def look(value: ir.Value, array: np.ndarray, _: int) -> None:
+    def look(value: ir.Value, array: np.ndarray, _: str) -> None:
         found[value] = max(found.get(value, 0), math.prod(array.shape[:-1]))
 
     if open_:

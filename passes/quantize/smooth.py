@@ -60,7 +60,7 @@ def _extents(model: ir.Model, found: Sequence[Seam], context: Context) -> list[n
     for at, seam in enumerate(found):
         watched.setdefault(seam.readers[0][0].x, []).append(at)
 
-    def look(value: ir.Value, array: np.ndarray, _: int) -> None:
+    def look(value: ir.Value, array: np.ndarray, _: str) -> None:
         for at in watched[value]:
             layer, part = found[at].readers[0]
             rows = _channels.channels_of(layer, part, array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ import onnx_ir as ir
 import onnxruntime.quantization.calibrate as peer
 import pytest
 
+import onnxopt
 from onnxopt import catalogue, io, shapes
 from onnxopt.base import Context, Gate
-from onnxopt.errors import ModelError, UsageError
+from onnxopt.errors import ModelError, SampleError, UsageError
 from onnxopt.pipeline import Pipeline
 from onnxopt.quantization import ranges
 from onnxopt.quantization.calibration import LastCalibration
@@ -158,7 +160,7 @@ def test_a_denied_range_is_not_written() -> None:
 def test_nan_in_a_sample_is_named() -> None:
     given = list(feeds())
     given[3]["x"][0, 1, 2, 3] = np.nan
-    with pytest.raises(ModelError, match="input 'x' holds NaN for sample 4"):
+    with pytest.raises(ModelError, match="input 'x' holds NaN in sample 4"):
         calibrated("", context(Samples.of(given)))
 
 
@@ -170,9 +172,29 @@ def test_an_activation_that_is_not_finite_has_no_range() -> None:
     Pipeline.parse("quantize/calibrate").run(model, context(Samples.of(given)))
     assert found(model).keys() == {"x", "y"}
     assert model.meta[ranges.WITHOUT] == [
-        "'l' holds infinity for sample 2",
-        "'s' holds NaN for sample 3",
+        "'l' holds infinity in sample 2",
+        "'s' holds NaN in sample 3",
     ]
+
+
+def test_a_bad_sample_is_no_fault_of_a_rewrite(tmp_path: Path) -> None:
+    given = list(feeds())
+    given[3]["x"][0, 1, 2, 3] = np.nan
+    for at, each in enumerate(given):
+        np.savez(tmp_path / f"{at}.npz", x=each["x"])
+    with pytest.raises(SampleError, match=r"input 'x' holds NaN in .*3\.npz"):
+        onnxopt.optimize(net(), samples=tmp_path, pipeline="infer-shapes, quantize/calibrate")
+
+
+def test_weights_that_callers_may_override_leave_nothing_to_calibrate() -> None:
+    model = net()
+    model.graph.inputs.extend(model.graph.initializers.values())
+    Pipeline.parse("quantize/calibrate").run(
+        model, dataclasses.replace(context(), target=catalogue.backend("cpu").target())
+    )
+    assert not found(model)
+    (why,) = ranges.without(model)
+    assert "the target computes no layer on integers" in why
 
 
 class TestLastCalibration:
@@ -239,7 +261,7 @@ class TestLastCalibration:
         loads, made = self.opened([("{method=mse}", models[0], samples), ("", models[1], samples)])
         assert loads == 1
         assert all(each.keys() == {"x", "y"} for each in made)
-        assert models[1].meta[ranges.WITHOUT] == ["'s' holds NaN for sample 1"]
+        assert models[1].meta[ranges.WITHOUT] == ["'s' holds NaN in sample 1"]
 
 
 @pytest.mark.parametrize("method", ["minmax", "mse"])

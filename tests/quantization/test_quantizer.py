@@ -224,7 +224,7 @@ def test_a_quantized_model_is_refused() -> None:
 def test_a_sample_with_nan_is_named() -> None:
     bad = normal(1, 8, 12, 12)
     bad[0, 0, 0, 0] = np.nan
-    with pytest.raises(ModelError, match="input 'x' holds NaN for sample 1"):
+    with pytest.raises(ModelError, match="input 'x' holds NaN in sample 1"):
         quantized(model(CHAIN, FILTER), Samples.of([{"x": bad}, {"x": normal(1, 8, 12, 12)}]))
 
 

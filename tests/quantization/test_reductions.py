@@ -93,10 +93,10 @@ def net(opset: int = 18) -> ir.Model:
     return model
 
 
-Told = tuple[int, str, Range | None]
+Told = tuple[str, str, Range | None]
 
 
-def said(found: Sequence[Told]) -> list[tuple[int, str, str]]:
+def said(found: Sequence[Told]) -> list[tuple[str, str, str]]:
     """Write extremes to be compared: zero as minus zero, NaN as all that is endless behind it."""
     lines, nan = [], set[str]()
     for at, name, seen in found:
@@ -111,27 +111,27 @@ def said(found: Sequence[Told]) -> list[tuple[int, str, str]]:
 
 def told(
     given: Sequence[np.ndarray], left: list[int] | None = None, opset: int = 18
-) -> list[tuple[int, str, str]]:
+) -> list[tuple[str, str, str]]:
     """Return what the runtime tells of every value and sample."""
     return _told(net(opset), context(given, left))
 
 
-def _told(model: ir.Model, context: Context) -> list[tuple[int, str, str]]:
+def _told(model: ir.Model, context: Context) -> list[tuple[str, str, str]]:
     found: list[Told] = []
 
-    def see(value: ir.Value, seen: Range | None, at: int) -> None:
+    def see(value: ir.Value, seen: Range | None, at: str) -> None:
         found.append((at, value.name or "", seen))
 
     stream_extremes(model, values(model), context, see, "extremes")
     return said(found)
 
 
-def looked_at(given: Sequence[np.ndarray], opset: int = 18) -> list[tuple[int, str, str]]:
+def looked_at(given: Sequence[np.ndarray], opset: int = 18) -> list[tuple[str, str, str]]:
     """Return what the values themselves tell."""
     found: list[Told] = []
     model = net(opset)
 
-    def look(value: ir.Value, array: np.ndarray, at: int) -> None:
+    def look(value: ir.Value, array: np.ndarray, at: str) -> None:
         found.append((at, value.name or "", extremes(array)))
 
     stream(model, values(model), context(given), look, "values")
@@ -149,7 +149,7 @@ def test_nan_is_found_wherever_it_is() -> None:
     for at in range(0, 1000, 37):
         array = np.linspace(-1, 1, 1000, dtype=np.float32).reshape(1, -1)
         array[0, at] = np.nan
-        assert (0, "n", "NaN") in told([array]), at
+        assert ("sample 1", "n", "NaN") in told([array]), at
 
 
 def test_values_stay_inside() -> None:
