@@ -13,7 +13,7 @@ from onnxopt.errors import ModelError
 KEY = "onnxopt.range"
 
 WITHOUT = "onnxopt.without-range"
-"""Under which a model's ``meta`` lists what was said of values that were not finite."""
+"""Under which a model's ``meta`` lists why values have no range."""
 
 
 def without(model: ir.Model) -> list[str]:

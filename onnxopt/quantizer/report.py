@@ -100,6 +100,8 @@ class Tried:
     """The share of the multiply-adds of products with weights that is foretold to be integer."""
     confirmed: bool | None = None
     """Whether the layers that ran as integer kernels are those foretold; None where unknown."""
+    unlike: list[str] = dataclasses.field(default_factory=list)
+    """Nodes that ran as integer kernels and were not foretold, or the other way."""
     sqnr_db: float | None = None
     """Signal over error of the worst output, on samples that calibration did not see."""
     agreement: float | None = None
@@ -220,7 +222,8 @@ class Tried:
         if self.drop is not None:
             yield f"{self.scheme}: {self.fall()}"
         if self.confirmed is False:
-            yield f"{self.scheme}: other layers ran on integers than was foretold"
+            nodes = _some(self.unlike[:NAMED], len(self.unlike))
+            yield f"{self.scheme}: not as foretold ran on integers, or in float: {nodes}"
         if self.portability is not None and self.sqnr_db is not None:
             yield self.portability.line(self.scheme, self.sqnr_db, self.agreement)
         if self.refused:

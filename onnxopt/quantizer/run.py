@@ -380,7 +380,9 @@ class _Quantization:
         except BackendError:
             return
         ran = [(node.node, f"{node.op_type} {node.provider}") for node in nodes]
-        tried.confirmed = seen(expected, ran, integer_operators(kernels)) == expected
+        found = seen(expected, ran, integer_operators(kernels))
+        tried.confirmed = found == expected
+        tried.unlike = sorted(found.integer ^ expected.integer)
 
 
 def _name(source: ir.Model | Path) -> str:
