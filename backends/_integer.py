@@ -21,6 +21,7 @@ _MATRIX = Kernel(
     role=Role.PRODUCT,
     becomes=frozenset(("MatMulIntegerToFloat", "QGemm", "QLinearMatMul")),
     requantized=Requantized.NEVER,
+    takes_along=frozenset(("Clip", "Relu")),
 )
 
 _JOINED = frozenset(

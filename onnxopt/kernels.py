@@ -53,6 +53,9 @@ class Kernel:
     joins: frozenset[str] = frozenset()
     """Operators behind it that the target joins with it before it looks for integers, and then
     finds none, unless what they make is quantized."""
+    takes_along: frozenset[str] = frozenset()
+    """Operators right behind it that the target takes for part of it where one node alone reads
+    what they make, and then finds no kernel for both, unless that is quantized."""
     only: tuple[tuple[str, str], ...] = ()
     """Attributes that must have these values, written as text."""
 

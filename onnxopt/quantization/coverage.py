@@ -137,9 +137,17 @@ def _integer(node: ir.Node, row: Kernel, kernels: IntegerKernels) -> bool:
     inside = always or kernels.float_bias
     if bias is not None and not inside and _dequantized(bias) is None:
         return False
-    if always or _joined(node, row):
+    if always or _joined(node, row) or taken_along(node.outputs[0], row):
         return all(_quantized(value, kernels) for value in node.outputs)
     return True
+
+
+def taken_along(value: ir.Value, row: Kernel) -> bool:
+    """Return whether a target takes what reads the output of a product for part of it."""
+    after = [use.node for use in value.uses()]
+    if not graph.sole_use(value) or after[0].op_type not in row.takes_along:
+        return False
+    return graph.sole_use(after[0].outputs[0])
 
 
 def _joined(node: ir.Node, row: Kernel) -> bool:

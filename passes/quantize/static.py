@@ -18,6 +18,7 @@ from onnxopt.passes.quantize._emit import Emitter, graph_of, with_room
 from onnxopt.passes.quantize._joined import join
 from onnxopt.passes.quantize._plan import Choice, Plan, data_inputs, plan
 from onnxopt.quantization import ranges
+from onnxopt.quantization.coverage import taken_along
 from onnxopt.quantization.granularity import PerTensor
 from onnxopt.quantization.pairs import WeightForm
 from onnxopt.quantization.params import Params, fit, fit_array, quantize
@@ -154,6 +155,9 @@ class _Placing:
         if numbers is not None and self._inside(layer):
             weights = with_room(weights, x, numbers)
         layer.node.replace_input_with(1, self._stored(layer, weights))
+        if layer.bias is None and self._apart(layer):
+            nothing = np.zeros(readers.contents(layer.weight).shape[layer.axis], np.float32)
+            self._sums[layer.output] = self._emitter.apart(layer, nothing)
         if layer.bias is None or numbers is None:
             return
         if self._inside(layer):
@@ -165,6 +169,11 @@ class _Placing:
             reader.replace_input_with(index, made.outputs[0])
         else:
             self._sums[layer.output] = self._emitter.apart(layer, numbers)
+
+    def _apart(self, layer: Layer) -> bool:
+        """Return whether a product finds its kernel only where a sum parts it from its reader."""
+        taken = taken_along(layer.output, self._plan.kernels[layer.node])
+        return taken and not self._plan.absorbed(layer.output)
 
     def _inside(self, layer: Layer) -> bool:
         """Return whether a bias can go into the integer product.
