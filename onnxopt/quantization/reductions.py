@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -32,7 +31,7 @@ class _Reduced(NamedTuple):
 
 
 class Reductions:
-    """Computes extremes of values of the main graph, none of them an input; a context manager.
+    """Computes extremes of values of the main graph, none of them an input, until closed.
 
     What nodes compute in float32 is reduced in the graph, so that three numbers leave the runtime
     for each. Where the sum is NaN the sample runs again, and such values are looked at whole; where
@@ -121,15 +120,8 @@ class Reductions:
             self._reduced.session.close()
         self._reduced = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close what was opened."""
         self._close_reduced()
         if self._whole is not None:
             self._whole.close()

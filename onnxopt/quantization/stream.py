@@ -56,7 +56,7 @@ def stream_extremes(
     does.
     """
     samples, (given, computed) = _samples(context, what), _parted(values)
-    with Reductions(model, computed, context) as reductions:
+    with contextlib.closing(Reductions(model, computed, context)) as reductions:
         for name, feeds in samples:
             for value in given:
                 if value.name is not None and value.name in feeds:

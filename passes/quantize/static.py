@@ -184,12 +184,11 @@ class _Placing:
         """
         if layer.adds is not None and graph.rank(layer.x) != 2:
             return False
-        joins = (
-            self._kernels.rows["Gemm"].joins if layer.adds else self._plan.kernels[layer.node].joins
-        )
+        row = self._kernels.rows["Gemm"] if layer.adds else self._plan.kernels[layer.node]
         readers = [use.node for use in layer.output.uses()]
-        joined = len(readers) == 1 and readers[0].op_type in joins
-        return not joined or self._plan.absorbed(layer.output)
+        joined = len(readers) == 1 and readers[0].op_type in row.joins
+        taken = joined or taken_along(layer.output, row)
+        return not taken or self._plan.absorbed(layer.output)
 
     def _stored(self, layer: Layer, params: Params) -> ir.Value:
         """Return the weight in integers; layers that share one share its integers."""

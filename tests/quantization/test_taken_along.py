@@ -1,4 +1,4 @@
-"""Products without a bias whose activation ONNX Runtime would take along run on integers."""
+"""Products whose activation ONNX Runtime would take along run on integers, with a bias or none."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ ROWS = Samples.of([{"x": np.abs(normal(4, 16, seed=seed))} for seed in range(8)]
 WEIGHTS = {
     "w": weights.normal(16, 16),
     "v": weights.normal(16, 16),
+    "b": weights.normal(16),
     "lo": weights.number(0),
     "hi": weights.number(6),
 }
@@ -28,9 +29,17 @@ TAILS = {
 
 @pytest.mark.parametrize("tail", TAILS)
 @pytest.mark.parametrize("activation", ["Relu (h)", "Clip (h, lo, hi)", "Sigmoid (h)"])
-@pytest.mark.parametrize("product", ["MatMul", "Gemm"])
+@pytest.mark.parametrize(
+    "product",
+    [
+        "h = MatMul (x, w)",
+        "h = Gemm (x, w)",
+        "h = Gemm (x, w, b)",
+        "m = MatMul (x, w) h = Add (m, b)",
+    ],
+)
 def test_what_runs_is_what_was_foretold(product: str, activation: str, tail: str) -> None:
-    text = f"h = {product} (x, w) r = {activation} {TAILS[tail]}"
+    text = f"{product} r = {activation} {TAILS[tail]}"
     given = weights.model(f"(float[B,16] x) => (float[B,16] y) {{ {text} }}", WEIGHTS, opset=20)
     _, report = onnxopt.quantize_with_report(given, samples=ROWS, scheme="int8", measure=False)
     (row,) = report.tried
